@@ -1,0 +1,1 @@
+//! Decision to outward contracts: CloudEvents and profiles.

@@ -1,0 +1,1 @@
+//! Raw record to activity: formats, mapping, time, bots, identity.

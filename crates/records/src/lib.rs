@@ -1,0 +1,1 @@
+//! The records that travel between Ripen's services, and their Avro encoding.

@@ -1,0 +1,1 @@
+//! Ripen: real-time lead scoring on Kafka.

@@ -1,0 +1,3 @@
+//! The `ripen` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The loop every service runs: log, operator, transactions, restore.

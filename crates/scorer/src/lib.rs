@@ -1,0 +1,1 @@
+//! Evidence, scores, stages and leads: the pure core.
