@@ -1,1 +1,20 @@
 //! The records that travel between Ripen's services, and their Avro encoding.
+//!
+//! Owns the types of the activities and decisions topics and the lead ids in them; their schemas stand in
+//! `schemas/` and are compiled in. It does not own the outward contracts (crate `emitter`) nor the layout of
+//! a lead's state (crate `scorer`).
+
+mod activity;
+mod decision;
+mod lead_id;
+mod value;
+
+pub use activity::{
+    Activity, ActivityRecord, Erase, Field, Input, Link, Origin, Page, Point, Switch, Tick, Transfer, Utm,
+};
+pub use decision::{
+    Atom, AudienceChange, Cause, Change, DecidingInput, Decision, DecisiveActivity, Explanation, Line,
+    LineKind, Score, StageChange,
+};
+pub use lead_id::{IdKind, LeadId, LeadIdError};
+pub use value::{MICROS_PER_UNIT, Text, Value};

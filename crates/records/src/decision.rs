@@ -1,0 +1,201 @@
+//! The record of the decisions topic: one change of a lead, with everything that explains it.
+
+use serde::{Deserialize, Serialize};
+
+/// One change of one lead. Keyed by the lead id in `ripen.decisions.v1`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// UUIDv5 of (model id, lead id, `born_ms`, `seq`), hyphenated lower case.
+    pub id: String,
+    /// The lead id, `kind:value`.
+    pub lead: String,
+    /// Arrival of the life's first activity, ms UTC.
+    pub born_ms: i64,
+    /// 1, 2, 3 … within a life, without gaps.
+    pub seq: u64,
+    /// The exact instant of the change, ms UTC.
+    pub effective_at_ms: i64,
+    /// The partition's clock when it was decided, ms UTC.
+    pub decided_at_ms: i64,
+    /// Comes from a backfill of history.
+    pub historical: bool,
+    /// Why the lead was looked at.
+    pub cause: Cause,
+    /// What changed.
+    pub change: Change,
+    /// The model that decided: its id, version and hash.
+    pub model_id: String,
+    /// The model's version.
+    pub model_version: i64,
+    /// 64 lower-case hex digits.
+    pub model_hash: String,
+    /// The lead's stage after the change.
+    pub stage: String,
+    /// The owner of that stage.
+    pub owner: String,
+    /// Every score of the model, in the file's order.
+    pub scores: Vec<Score>,
+    /// The instant at which the lead leaves its stage if nothing more happens, ms UTC.
+    pub expected_exit_at_ms: Option<i64>,
+    /// Topic, partition and offset of the clickstream record that decided; absent for a deadline.
+    pub input: Option<DecidingInput>,
+    /// The sums behind it.
+    pub explanation: Explanation,
+}
+
+/// Why a lead was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the words of the language's documentation")]
+pub enum Cause {
+    Activity,
+    Decay,
+    FactExpired,
+    Verdict,
+    VerdictExpired,
+    Merge,
+    Feedback,
+    ModelChange,
+    Timer,
+    Forgotten,
+    Erased,
+}
+
+impl Cause {
+    /// The word in records, labels and outputs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Cause::Activity => "activity",
+            Cause::Decay => "decay",
+            Cause::FactExpired => "fact_expired",
+            Cause::Verdict => "verdict",
+            Cause::VerdictExpired => "verdict_expired",
+            Cause::Merge => "merge",
+            Cause::Feedback => "feedback",
+            Cause::ModelChange => "model_change",
+            Cause::Timer => "timer",
+            Cause::Forgotten => "forgotten",
+            Cause::Erased => "erased",
+        }
+    }
+}
+
+/// What changed; one part a decision. Hand-over, response step and alert join with their sections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// Another stage.
+    StageChange(StageChange),
+    /// Entered or left an audience.
+    AudienceChange(AudienceChange),
+}
+
+/// A move from one stage to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageChange {
+    /// The stage left.
+    pub from: String,
+    /// The stage entered.
+    pub to: String,
+    /// The owner of the stage left.
+    pub from_owner: String,
+    /// The owner of the stage entered.
+    pub to_owner: String,
+    /// Stages newly latched below `to` in the same evaluation, lowest first.
+    pub passed: Vec<String>,
+}
+
+/// Entering or leaving an audience.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudienceChange {
+    /// The audience.
+    pub audience: String,
+    /// Entered, or left.
+    pub entered: bool,
+}
+
+/// One score of a lead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Score {
+    /// The score's name.
+    pub name: String,
+    /// Thousandths.
+    pub milli: i64,
+    /// The label of the range it lies in, if the score has labels.
+    pub label: Option<String>,
+}
+
+/// Where the activity that decided came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecidingInput {
+    /// The source topic, or a file's name.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+}
+
+/// Everything that a decision rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Lines that add up to each score exactly.
+    pub lines: Vec<Line>,
+    /// At most 5, newest first: counted activities of rules that feed the changed predicate.
+    pub decisive: Vec<DecisiveActivity>,
+    /// Every atom of the predicates that changed, with what was read.
+    pub atoms: Vec<Atom>,
+    /// Facts in force.
+    pub facts: Vec<String>,
+    /// Verdicts in force.
+    pub verdicts: Vec<String>,
+}
+
+/// One line of a score.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The score it is part of.
+    pub score: String,
+    /// What kind of line it is.
+    pub kind: LineKind,
+    /// The rule, group, fit or bonus; the score itself for `range`.
+    pub id: String,
+    /// Thousandths.
+    pub milli: i64,
+}
+
+/// The kind of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum LineKind {
+    Rule,
+    Cap,
+    Range,
+    Fit,
+    Bonus,
+    Framework,
+}
+
+/// A counted activity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisiveActivity {
+    /// The rule that it counts in.
+    pub rule: String,
+    /// Its event time, ms UTC.
+    pub t_ms: i64,
+    /// First 64 bits of BLAKE3 of its event id, 16 hex digits.
+    pub event_id_hash: String,
+    /// What it was about where the state keeps it: a path or key value, at most 64 bytes.
+    pub about: Option<String>,
+}
+
+/// One atom of a predicate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Atom {
+    /// The atom in the model's words: `score.interest >= 30`.
+    pub text: String,
+    /// What was read, in words; absent where the value is absent.
+    pub value: Option<String>,
+    /// Whether it held.
+    pub truth: bool,
+}
