@@ -1,1 +1,17 @@
-//! Starts real servers for the tests.
+//! Starts real servers for the tests: a Kafka broker of this test binary's own, and the Java tools that look at it.
+//!
+//! Everything runs on 127.0.0.1, in a temporary directory, on free ports, and ends with the test process whatever
+//! ends that: see [`Leash`]. Nothing here knows a Kafka client library or a word of the project's domain.
+//!
+//! These functions panic when a server cannot be had: a test that needs one has then failed, not passed by silence.
+
+mod broker;
+mod console;
+mod jars;
+mod leash;
+mod wire;
+
+pub use broker::{Broker, SharedBroker, shared_broker, topic_prefix};
+pub use console::{ConsoleRecord, ConsoleRun, console_consumer, create_topic};
+pub use jars::{java_tool, kafka_lib};
+pub use leash::Leash;
