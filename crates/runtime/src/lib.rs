@@ -1,1 +1,19 @@
 //! The loop every service runs: log, operator, transactions, restore.
+//!
+//! This crate is the only one that knows Kafka, and it knows no word of what the records mean. Two traits
+//! are its seams: [`Log`] (a log at the level of client calls; implemented over Kafka and in memory) and
+//! [`Operator`] (what a service does with a record, a deadline, an assignment). A worker
+//! joins one of each and turns input records into output records, state and committed offsets, all in one
+//! transaction.
+
+pub mod log;
+pub mod operator;
+pub mod outbox;
+pub mod record;
+
+mod arena;
+
+pub use crate::log::{Call, ErrorClass, GroupEvent, Log, LogError};
+pub use crate::operator::{Blocked, Operator, Outcome, Wiring};
+pub use crate::outbox::{Changelog, OutRecord, Outbox, OutboxLimits, To};
+pub use crate::record::{Headers, Record, RecordBatch, TimestampType, TopicPartition};
