@@ -5,27 +5,34 @@ use serde::{Deserialize, Serialize};
 use crate::{Text, Value};
 
 /// A record of `ripen.activities.v1`; its key is the lead id `kind:value` (empty for `Tick` and `Switch`).
+///
+/// In Avro a union: each branch goes by the full name of its record, hence the renames.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every record is an Activity: a box would cost an allocation"
+)]
 pub enum ActivityRecord<'a> {
     /// One event of a lead.
-    #[serde(borrow)]
+    #[serde(borrow, rename = "ripen.Activity")]
     Activity(Activity<'a>),
     /// Two ids are one person.
-    #[serde(borrow)]
+    #[serde(borrow, rename = "ripen.Link")]
     Link(Link<'a>),
     /// A lead's whole state on its way to another id.
-    #[serde(borrow)]
+    #[serde(borrow, rename = "ripen.Transfer")]
     Transfer(Transfer<'a>),
     /// Where a stub's lead has gone.
-    #[serde(borrow)]
+    #[serde(borrow, rename = "ripen.Point")]
     Point(Point<'a>),
     /// A request to forget a lead.
-    #[serde(borrow)]
+    #[serde(borrow, rename = "ripen.Erase")]
     Erase(Erase<'a>),
     /// Nothing happened, but time has passed: the broker's timestamp moves the clock.
+    #[serde(rename = "ripen.Tick")]
     Tick(Tick),
     /// From here on another model holds.
-    #[serde(borrow)]
+    #[serde(borrow, rename = "ripen.Switch")]
     Switch(Switch<'a>),
 }
 
@@ -71,6 +78,7 @@ pub struct Activity<'a> {
 
 /// Where an event was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Origin {
     Unstated,
@@ -222,6 +230,7 @@ mod serde_bytes_cow {
 
     use serde::{Deserializer, Serializer, de};
 
+    #[expect(clippy::ptr_arg, reason = "serde gives the field's own type")]
     pub(super) fn serialize<S: Serializer>(bytes: &Cow<'_, [u8]>, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(bytes)
     }

@@ -80,13 +80,22 @@ impl Cause {
     }
 }
 
-/// What changed; one part a decision. Hand-over, response step and alert join with their sections.
+/// What changed; one change a decision. In Avro a record of nullable parts, exactly one of them set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "ChangeParts", try_from = "ChangeParts")]
 pub enum Change {
     /// Another stage.
     StageChange(StageChange),
     /// Entered or left an audience.
     AudienceChange(AudienceChange),
+    /// Handed over to sales.
+    Handover(Handover),
+    /// A step of the response clock.
+    Response(ResponseStep),
+    /// An alert without a stage change.
+    Alert(Alert),
+    /// Absorbed by the lead of this id; ends the life.
+    MergedInto(String),
 }
 
 /// A move from one stage to another.
@@ -111,6 +120,51 @@ pub struct AudienceChange {
     pub audience: String,
     /// Entered, or left.
     pub entered: bool,
+}
+
+/// The lead goes to sales.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handover {
+    /// The stage that hands over.
+    pub stage: String,
+    /// `max_wait` ended before every trait to enrich was there.
+    pub incomplete: bool,
+    /// The traits to enrich that are absent.
+    pub missing: Vec<String>,
+}
+
+/// A step of a response clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResponseStep {
+    /// The stage whose clock it is.
+    pub stage: String,
+    /// The state entered.
+    pub state: ResponseState,
+    /// The number of the escalation, from 1; 0 in other states.
+    pub step: u16,
+    /// The instant of the clock's next step, ms UTC; absent if it has none.
+    pub due_at_ms: Option<i64>,
+}
+
+/// The state of a response clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the words of the language's documentation")]
+pub enum ResponseState {
+    Open,
+    Overdue,
+    Escalated,
+    Answered,
+    Closed,
+}
+
+/// An alert of the model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// The alert's id.
+    pub alert: String,
+    /// Whom it is for, in the model's words.
+    pub to: String,
 }
 
 /// One score of a lead.
@@ -199,3 +253,56 @@ pub struct Atom {
     /// Whether it held.
     pub truth: bool,
 }
+
+/// [`Change`] as it stands in Avro.
+#[derive(Default, Serialize, Deserialize)]
+struct ChangeParts {
+    stage: Option<StageChange>,
+    audience: Option<AudienceChange>,
+    handover: Option<Handover>,
+    response: Option<ResponseStep>,
+    alert: Option<Alert>,
+    merged_into: Option<String>,
+}
+
+impl From<Change> for ChangeParts {
+    fn from(change: Change) -> Self {
+        let mut parts = ChangeParts::default();
+        match change {
+            Change::StageChange(stage) => parts.stage = Some(stage),
+            Change::AudienceChange(audience) => parts.audience = Some(audience),
+            Change::Handover(handover) => parts.handover = Some(handover),
+            Change::Response(response) => parts.response = Some(response),
+            Change::Alert(alert) => parts.alert = Some(alert),
+            Change::MergedInto(root) => parts.merged_into = Some(root),
+        }
+        parts
+    }
+}
+
+impl TryFrom<ChangeParts> for Change {
+    type Error = NotOneChange;
+
+    fn try_from(parts: ChangeParts) -> Result<Self, NotOneChange> {
+        let ChangeParts { stage, audience, handover, response, alert, merged_into } = parts;
+        let mut changes = [
+            stage.map(Change::StageChange),
+            audience.map(Change::AudienceChange),
+            handover.map(Change::Handover),
+            response.map(Change::Response),
+            alert.map(Change::Alert),
+            merged_into.map(Change::MergedInto),
+        ]
+        .into_iter()
+        .flatten();
+        match (changes.next(), changes.next()) {
+            (Some(change), None) => Ok(change),
+            _ => Err(NotOneChange),
+        }
+    }
+}
+
+/// A decision must say one change; fewer or more cannot be told outward.
+#[derive(Debug, thiserror::Error)]
+#[error("a decision has exactly one change")]
+struct NotOneChange;

@@ -5,6 +5,7 @@
 //! a lead's state (crate `scorer`).
 
 mod activity;
+mod codec;
 mod decision;
 mod lead_id;
 mod value;
@@ -12,9 +13,13 @@ mod value;
 pub use activity::{
     Activity, ActivityRecord, Erase, Field, Input, Link, Origin, Page, Point, Switch, Tick, Transfer, Utm,
 };
+pub use codec::{
+    ACTIVITIES_SCHEMA, DECISIONS_SCHEMA, DecodeError, EncodeError, HEADER_BYTES, activities_fingerprint,
+    decisions_fingerprint, decode_activity, decode_decision, encode_activity, encode_decision,
+};
 pub use decision::{
-    Atom, AudienceChange, Cause, Change, DecidingInput, Decision, DecisiveActivity, Explanation, Line,
-    LineKind, Score, StageChange,
+    Alert, Atom, AudienceChange, Cause, Change, DecidingInput, Decision, DecisiveActivity, Explanation,
+    Handover, Line, LineKind, ResponseState, ResponseStep, Score, StageChange,
 };
 pub use lead_id::{IdKind, LeadId, LeadIdError};
 pub use value::{MICROS_PER_UNIT, Text, Value};

@@ -59,6 +59,7 @@ pub enum Value<'a> {
     /// A JSON boolean.
     Boolean(bool),
     /// A number in millionths, further digits floored, saturated at ±9.2·10¹² units.
+    #[serde(rename = "ripen.Number")]
     Number {
         /// Millionths of one.
         micros: i64,
