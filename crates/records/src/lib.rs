@@ -1,13 +1,15 @@
 //! The records that travel between Ripen's services, and their Avro encoding.
 //!
 //! Owns the types of the activities and decisions topics and the lead ids in them; their schemas stand in
-//! `schemas/` and are compiled in. It does not own the outward contracts (crate `emitter`) nor the layout of
+//! `schemas/` and are compiled in; also the names and policies of the topics, and a dead letter's headers. It does not own the outward contracts (crate `emitter`) nor the layout of
 //! a lead's state (crate `scorer`).
 
 mod activity;
 mod codec;
 mod decision;
+pub mod headers;
 mod lead_id;
+mod topics;
 mod value;
 
 pub use activity::{
@@ -21,5 +23,7 @@ pub use decision::{
     Alert, Atom, AudienceChange, Cause, Change, DecidingInput, Decision, DecisiveActivity, Explanation,
     Handover, Line, LineKind, ResponseState, ResponseStep, Score, StageChange,
 };
+pub use headers::{DeadLetter, dead_letter_headers};
 pub use lead_id::{IdKind, LeadId, LeadIdError};
+pub use topics::{Cleanup, Partitions, Timestamps, TopicSpec, Topics};
 pub use value::{MICROS_PER_UNIT, Text, Value};
