@@ -230,6 +230,20 @@ pub enum LineKind {
     Framework,
 }
 
+impl LineKind {
+    /// The word in records and outputs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            LineKind::Rule => "rule",
+            LineKind::Cap => "cap",
+            LineKind::Range => "range",
+            LineKind::Fit => "fit",
+            LineKind::Bonus => "bonus",
+            LineKind::Framework => "framework",
+        }
+    }
+}
+
 /// A counted activity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecisiveActivity {
