@@ -61,6 +61,10 @@ pub struct Model {
     pub properties: Vec<String>,
     /// Traits that any expression or trait definition reads from a record, each once, without `traits.`.
     pub record_traits: Vec<String>,
+    /// Which of [`Model::properties`] ingest stores hashed.
+    pub hashed_properties: Vec<Option<HashedKind>>,
+    /// Which of [`Model::record_traits`] ingest stores hashed.
+    pub hashed_traits: Vec<Option<HashedKind>>,
     /// The scores, in the file's order.
     pub scores: Vec<Score>,
     /// The groups: those of the file in its order, then one nameless group for each score's ungrouped rules.
@@ -252,6 +256,39 @@ pub enum TraitKind {
     Email,
     /// Stored hashed.
     Phone,
+}
+
+/// Personal data that leaves ingest only as a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum HashedKind {
+    Email,
+    Phone,
+}
+
+/// The fields of a record that a model reads; everything else is left behind at ingest.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadFields<'m> {
+    /// Properties, without `properties.`; dots for nested.
+    pub properties: &'m [String],
+    /// Which of them are hashed.
+    pub hashed_properties: &'m [Option<HashedKind>],
+    /// Traits, without `traits.`.
+    pub traits: &'m [String],
+    /// Which of them are hashed.
+    pub hashed_traits: &'m [Option<HashedKind>],
+}
+
+impl Model {
+    /// The fields that ingest has to carry; pages, campaign parameters and visits always travel.
+    pub fn fields(&self) -> ReadFields<'_> {
+        ReadFields {
+            properties: &self.properties,
+            hashed_properties: &self.hashed_properties,
+            traits: &self.record_traits,
+            hashed_traits: &self.hashed_traits,
+        }
+    }
 }
 
 /// Points from a trait's current value.

@@ -1,0 +1,155 @@
+//! What is wrong with a model file, with the place and a way out.
+
+use std::fmt;
+
+/// Findings shown at most; a broken file may have thousands, and nobody reads them.
+const SHOWN: usize = 200;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// The line's text, cut at 200 characters.
+    pub excerpt: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub suggestion: Option<String>,
+}
+
+/// Everything that is wrong with a model file, in the file's order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ModelErrors {
+    /// The file's name, as given.
+    pub file_name: String,
+    /// The findings, by place; there is at least one.
+    pub findings: Vec<Finding>,
+}
+
+impl fmt::Display for ModelErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (ix, finding) in self.findings.iter().take(SHOWN).enumerate() {
+            if ix > 0 {
+                writeln!(f)?;
+            }
+            let Finding { line, column, excerpt, message, suggestion } = finding;
+            let gutter = line.to_string();
+            writeln!(f, "{}:{line}:{column}: error: {message}", self.file_name)?;
+            writeln!(f, " {gutter} | {excerpt}")?;
+            write!(f, " {:width$} | {:>column$}", "", "^", width = gutter.len())?;
+            if let Some(suggestion) = suggestion {
+                write!(f, " {suggestion}")?;
+            }
+        }
+        if self.findings.len() > SHOWN {
+            write!(f, "\n… and {} more", self.findings.len() - SHOWN)?;
+        }
+        Ok(())
+    }
+}
+
+/// Collects findings while a file is read.
+#[derive(Debug)]
+pub(crate) struct Findings<'a> {
+    text: &'a str,
+    found: Vec<(usize, String, Option<String>)>,
+}
+
+impl<'a> Findings<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Findings { text, found: Vec::new() }
+    }
+
+    /// The model file's text.
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// Notes a finding at a byte offset.
+    pub(crate) fn add(&mut self, offset: usize, message: impl Into<String>) {
+        self.found.push((offset, message.into(), None));
+    }
+
+    /// The same with a way out.
+    pub(crate) fn suggest(&mut self, offset: usize, message: impl Into<String>, way_out: Option<String>) {
+        self.found.push((offset, message.into(), way_out));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// All findings by place, each once.
+    pub(crate) fn into_errors(mut self, file_name: &str) -> ModelErrors {
+        self.found.sort();
+        self.found.dedup();
+        let findings = self.found.into_iter().map(|(offset, message, suggestion)| {
+            let (line, column, excerpt) = place(self.text, offset);
+            Finding { line, column, excerpt, message, suggestion }
+        });
+        ModelErrors { file_name: file_name.to_owned(), findings: findings.collect() }
+    }
+}
+
+/// "did you mean …", if a candidate is near enough to be a slip of the pen.
+pub(crate) fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(name, candidates).map(|candidate| format!("did you mean `{candidate}`?"))
+}
+
+fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // A name of a thousand characters is no slip; the comparison's cost grows with the square.
+    if name.len() > 100 {
+        return None;
+    }
+    let allowed = name.chars().count().div_ceil(3).max(1);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+fn place(text: &str, offset: usize) -> (usize, usize, String) {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    let before = &text[..offset];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = before.matches('\n').count() + 1;
+    let column = text[line_start..offset].chars().count() + 1;
+    let excerpt = text[line_start..].lines().next().unwrap_or_default();
+    // A tab counts as one character, as in the column: the caret stays below its place.
+    let excerpt = excerpt.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    (line, column, excerpt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_shows_its_place() {
+        let mut findings = Findings::new("a: 1\nпоинты: 2\n");
+        findings.suggest(17, "unknown key `x`", did_you_mean("pionts", ["points", "once"]));
+        let errors = findings.into_errors("m.yaml");
+        assert_eq!(
+            errors.to_string(),
+            "m.yaml:2:7: error: unknown key `x`\n 2 | поинты: 2\n   |       ^ did you mean `points`?"
+        );
+    }
+
+    #[test]
+    fn only_near_names_are_suggested() {
+        assert_eq!(
+            did_you_mean("pageview", ["page_view", "page_leave"]).unwrap(),
+            "did you mean `page_view`?"
+        );
+        assert_eq!(did_you_mean("xyz", ["page_view"]), None);
+        assert_eq!(did_you_mean(&"x".repeat(5000), ["page_view"]), None);
+    }
+}

@@ -1,0 +1,552 @@
+//! Conditions on a lead: scores, facts, stored traits, windows over held matches.
+
+use cel::common::ast::{CallExpr, Expr, IdedExpr, operators};
+
+use super::{Path, Reader, comparison_operator, set_of};
+use crate::compiled::{RuleIx, ScoreIx, TraitIx};
+use crate::duration::parse_duration_ms;
+use crate::expression::{Comparison, Constant, Expression, LeadAtom, LeadPredicate, LeadTest, Measure, Test};
+use crate::findings::did_you_mean;
+use crate::names::{WindowUse, hashed};
+use crate::number::MICROS_PER_UNIT;
+
+/// Names of which an expression of a lead is made, and those whose meaning this version does not execute.
+const ROOTS: [&str; 5] = ["score", "fact", "traits", "known", "lists"];
+const LATER: [&str; 4] = ["answers", "disqualified", "any_definition", "stage"];
+const FUNCTIONS: [&str; 6] = ["seen", "count", "days", "sum", "known_for", "stage_for"];
+
+/// The largest weight in a sum of scores.
+const LARGEST_WEIGHT: i128 = 10_000;
+
+/// 10⁻⁹ units in a unit and in a millionth: scores are thousandths, weights millionths.
+const NANO_PER_UNIT: i128 = 1_000_000_000;
+const NANO_PER_MICRO: i128 = 1_000;
+const NANO_PER_MILLI: i128 = 1_000_000;
+
+/// A weighted sum of scores and a constant.
+struct Linear {
+    /// Weights in millionths.
+    terms: Vec<(ScoreIx, i128)>,
+    constant_nano: i128,
+}
+
+struct Window {
+    measure: Measure,
+    rule: RuleIx,
+    window_ms: i64,
+    summed: Option<crate::compiled::PropertyIx>,
+}
+
+enum Operand {
+    Constant(Constant),
+    Trait(TraitIx),
+    Scores(Linear),
+    Window(Window),
+}
+
+impl Reader<'_, '_> {
+    pub(super) fn lead_leaf(&mut self, expr: &IdedExpr) -> Option<LeadPredicate> {
+        let test = self.lead_test(expr)?;
+        Some(Expression::Atom(LeadAtom { text: self.words(expr), test }))
+    }
+
+    fn lead_test(&mut self, expr: &IdedExpr) -> Option<LeadTest> {
+        if let Some(path) = self.presence(expr) {
+            let found = self.lead_trait(&path, "`has(…)` asks for a trait: `has(traits.<name>)`")?;
+            return Some(LeadTest::Trait(found, Test::Present));
+        }
+        if let Some(path) = self.path(expr) {
+            return self.lead_name(&path);
+        }
+        let at = self.own_place(expr);
+        let Expr::Call(call) = &expr.expr else {
+            self.add(self.place(expr), "this is not a condition");
+            return None;
+        };
+        if let (Some(comparison), [left, right]) = (comparison_operator(&call.func_name), &call.args[..]) {
+            let (left, right) = (self.lead_operand(left), self.lead_operand(right));
+            return self.lead_comparison(left?, comparison, right?, at);
+        }
+        if let (operators::IN, [left, right]) = (call.func_name.as_str(), &call.args[..]) {
+            return self.lead_membership(left, right, at);
+        }
+        if let Some(test) = self.text_function(call, at).ok()? {
+            let target = call.target.as_deref()?;
+            let Some(path) = self.path(target) else {
+                self.add(self.place(target), "a text function is called on a trait");
+                return None;
+            };
+            let found = self.lead_trait(&path, "a text function is called on a trait")?;
+            self.visible_trait(found, path.at())?;
+            return Some(LeadTest::Trait(found, test));
+        }
+        self.lead_function(call, at)
+    }
+
+    /// A name that is a condition by itself. `None` after a finding.
+    fn lead_name(&mut self, path: &Path) -> Option<LeadTest> {
+        match path.root() {
+            "fact" => {
+                let (name, at) = self.behind_root(path)?;
+                let found = self.names.fact(&name).map(LeadTest::Fact);
+                if found.is_none() {
+                    let way_out = did_you_mean(&name, self.names.facts.names());
+                    self.suggest(at, format!("unknown fact `{name}`: nothing sets it"), way_out);
+                }
+                found
+            }
+            "known" if path.rest().is_none() => Some(LeadTest::Known),
+            "traits" => {
+                let found = self.lead_trait(path, "")?;
+                self.visible_trait(found, path.at())?;
+                Some(LeadTest::Trait(found, Test::IsTrue))
+            }
+            "score" => {
+                self.lead_score(path)?;
+                self.add(path.at(), "a score is compared with a number: `score.x >= 20`");
+                None
+            }
+            _ => {
+                self.unknown_lead_name(path);
+                None
+            }
+        }
+    }
+
+    /// `seen(…)` and `known_for(…)`, conditions by themselves. `None` after a finding.
+    fn lead_function(&mut self, call: &CallExpr, at: usize) -> Option<LeadTest> {
+        match (call.func_name.as_str(), &call.args[..]) {
+            ("seen", [_, window_arg]) => {
+                let rule = self.rule_argument(call, at)?;
+                let window_ms = self.duration_argument(window_arg)?;
+                let window = Window { measure: Measure::Count, rule, window_ms, summed: None };
+                self.window_test(window, Comparison::GreaterOrEqual, MICROS_PER_UNIT, at)
+            }
+            ("known_for", [age]) => Some(LeadTest::KnownFor { age_ms: self.duration_argument(age)? }),
+            ("seen", _) => {
+                self.add(at, "`seen` takes a rule and a window: `seen('rule', '30d')`");
+                None
+            }
+            ("known_for", _) => {
+                self.add(at, "`known_for` takes a duration: `known_for('1d')`");
+                None
+            }
+            ("count" | "days" | "sum", _) => {
+                let message = format!("`{}` is compared with a number", call.func_name);
+                self.add(at, message);
+                None
+            }
+            ("stage_for", _) => {
+                self.add(at, "`stage_for` is not executed by this version");
+                None
+            }
+            (operators::INDEX, _) => {
+                self.add(at, "an index is a text constant: `traits['job title']`");
+                None
+            }
+            (name, _) if super::infix(name).is_some() || name.starts_with(['_', '-', '!', '@']) => {
+                self.add(at, "this is not a condition");
+                None
+            }
+            (name, _) => {
+                self.suggest(at, format!("unknown function `{name}`"), did_you_mean(name, FUNCTIONS));
+                None
+            }
+        }
+    }
+
+    fn lead_operand(&mut self, expr: &IdedExpr) -> Option<Operand> {
+        if let Some(constant) = self.constant(expr).ok()? {
+            return Some(Operand::Constant(constant));
+        }
+        let at = self.place(expr);
+        if let Some(path) = self.path(expr) {
+            return match path.root() {
+                "score" => self.linear(expr).map(Operand::Scores),
+                "traits" => {
+                    let found = self.lead_trait(&path, "")?;
+                    self.visible_trait(found, at)?;
+                    Some(Operand::Trait(found))
+                }
+                "fact" | "known" => {
+                    let text = path.text();
+                    let way_out = format!("write `{text}` or `!{text}`");
+                    self.suggest(at, format!("`{text}` is a condition by itself"), Some(way_out));
+                    None
+                }
+                _ => {
+                    self.unknown_lead_name(&path);
+                    None
+                }
+            };
+        }
+        let Expr::Call(call) = &expr.expr else {
+            self.add(at, "neither a score, a trait, a window function nor a constant");
+            return None;
+        };
+        match call.func_name.as_str() {
+            operators::ADD | operators::SUBSTRACT | operators::MULTIPLY | operators::NEGATE => {
+                self.linear(expr).map(Operand::Scores)
+            }
+            "count" | "days" | "sum" if call.target.is_none() => {
+                self.window(call, self.own_place(expr)).map(Operand::Window)
+            }
+            "seen" | "known_for" => {
+                self.add(at, format!("`{}` is a condition by itself", call.func_name));
+                None
+            }
+            _ => {
+                self.lead_function(call, self.own_place(expr));
+                None
+            }
+        }
+    }
+
+    fn lead_comparison(
+        &mut self,
+        left: Operand,
+        comparison: Comparison,
+        right: Operand,
+        at: usize,
+    ) -> Option<LeadTest> {
+        use Operand::{Constant as Fixed, Scores, Trait, Window};
+        match (left, right) {
+            (Trait(left), Trait(right)) => Some(LeadTest::Traits(left, comparison, right)),
+            (Trait(found), Fixed(constant)) => {
+                let test = self.comparison(comparison, constant, at)?;
+                Some(LeadTest::Trait(found, test))
+            }
+            (Fixed(constant), Trait(found)) => {
+                let test = self.comparison(comparison.flipped(), constant, at)?;
+                Some(LeadTest::Trait(found, test))
+            }
+            (Window(window), Fixed(Constant::Number(micros))) => {
+                self.window_test(window, comparison, micros, at)
+            }
+            (Fixed(Constant::Number(micros)), Window(window)) => {
+                self.window_test(window, comparison.flipped(), micros, at)
+            }
+            (Scores(left), Scores(right)) => self.score_test(left, comparison, right, at),
+            (Scores(left), Fixed(Constant::Number(micros))) => {
+                self.score_test(left, comparison, constant(micros), at)
+            }
+            (Fixed(Constant::Number(micros)), Scores(right)) => {
+                self.score_test(constant(micros), comparison, right, at)
+            }
+            (Fixed(_), Fixed(_)) => {
+                self.add(at, "two constants are compared: the condition would never change");
+                None
+            }
+            (Scores(_), _) | (_, Scores(_)) => {
+                self.add(at, "a score is compared with a number or with scores");
+                None
+            }
+            (Window(_), _) | (_, Window(_)) => {
+                self.add(at, "a window function is compared with a number");
+                None
+            }
+        }
+    }
+
+    fn lead_membership(&mut self, left: &IdedExpr, right: &IdedExpr, at: usize) -> Option<LeadTest> {
+        let operand = self.lead_operand(left);
+        let set = if let Expr::List(_) = &right.expr {
+            Some(self.constant_list(right).map(set_of))
+        } else {
+            let Some(path) = self.path(right) else {
+                self.add(
+                    at,
+                    "on the right of `in` stands a list, `lists.<name>` or a trait that holds a list",
+                );
+                return None;
+            };
+            let list = self.named_list(&path);
+            if list.is_none() {
+                let found = self.lead_trait(&path, "a constant is looked for in a list or a trait")?;
+                self.visible_trait(found, path.at())?;
+                let Operand::Constant(constant) = operand? else {
+                    self.add(at, "only a constant can be looked for in a trait that holds a list");
+                    return None;
+                };
+                return Some(LeadTest::Trait(found, Test::Has(constant)));
+            }
+            list
+        };
+        let Operand::Trait(found) = operand? else {
+            self.add(at, "only a trait can be looked for in a list of constants");
+            return None;
+        };
+        Some(LeadTest::Trait(found, Test::In(set??)))
+    }
+
+    // ---- scores
+
+    fn score_test(
+        &mut self,
+        left: Linear,
+        comparison: Comparison,
+        right: Linear,
+        at: usize,
+    ) -> Option<LeadTest> {
+        let difference = sum(left, right, -1);
+        let threshold_nano = -difference.constant_nano;
+        let mut terms = Vec::new();
+        for (score, weight) in difference.terms {
+            if weight.abs() > LARGEST_WEIGHT * i128::from(MICROS_PER_UNIT) {
+                self.add(at, format!("the weights of scores reach ±{LARGEST_WEIGHT}"));
+                return None;
+            }
+            terms.push((score, i64::try_from(weight).unwrap_or(i64::MAX)));
+        }
+        if terms.is_empty() {
+            self.add(at, "no score is left on either side: the condition would never change");
+            return None;
+        }
+        if threshold_nano % NANO_PER_MILLI != 0 {
+            self.add(at, "a threshold has at most 3 decimals");
+            return None;
+        }
+        Some(LeadTest::Score { terms, comparison, threshold_nano })
+    }
+
+    /// A sum of scores with constant weights. `None` after a finding.
+    fn linear(&mut self, expr: &IdedExpr) -> Option<Linear> {
+        match self.constant(expr).ok()? {
+            Some(Constant::Number(micros)) => return Some(constant(micros)),
+            Some(_) => {
+                self.add(self.place(expr), "only numbers and scores can be added");
+                return None;
+            }
+            None => {}
+        }
+        if let Some(path) = self.path(expr) {
+            if path.root() != "score" {
+                let message = format!("only scores can be added, `{}` is none", path.text());
+                self.add(path.at(), message);
+                return None;
+            }
+            let score = self.lead_score(&path)?;
+            return Some(Linear { terms: vec![(score, i128::from(MICROS_PER_UNIT))], constant_nano: 0 });
+        }
+        let at = self.own_place(expr);
+        let Expr::Call(call) = &expr.expr else {
+            self.add(at, "only numbers and scores can be added");
+            return None;
+        };
+        match (call.func_name.as_str(), &call.args[..]) {
+            (operators::NEGATE, [inner]) => Some(sum(constant(0), self.linear(inner)?, -1)),
+            (operators::ADD, [left, right]) => {
+                let (left, right) = (self.linear(left), self.linear(right));
+                Some(sum(left?, right?, 1))
+            }
+            (operators::SUBSTRACT, [left, right]) => {
+                let (left, right) = (self.linear(left), self.linear(right));
+                Some(sum(left?, right?, -1))
+            }
+            (operators::MULTIPLY, [left, right]) => {
+                let (left, right) = (self.linear(left), self.linear(right));
+                self.product(left?, right?, at)
+            }
+            _ => {
+                self.add(at, "only numbers and scores can be added");
+                None
+            }
+        }
+    }
+
+    fn product(&mut self, left: Linear, right: Linear, at: usize) -> Option<Linear> {
+        let (scores, factor_nano) = match (left.terms.is_empty(), right.terms.is_empty()) {
+            (_, true) => (left, right.constant_nano),
+            (true, false) => (right, left.constant_nano),
+            (false, false) => {
+                self.add(at, "a score is multiplied with a number, not with a score");
+                return None;
+            }
+        };
+        let scale = |value: i128| {
+            let product = value.checked_mul(factor_nano)?;
+            (product % NANO_PER_UNIT == 0).then_some(product / NANO_PER_UNIT)
+        };
+        let scaled = scores.terms.iter().map(|(score, weight)| Some((*score, scale(*weight)?)));
+        let terms: Option<Vec<_>> = scaled.collect();
+        match (terms, scale(scores.constant_nano)) {
+            (Some(terms), Some(constant_nano)) => Some(Linear { terms, constant_nano }),
+            _ => {
+                self.add(at, "the product of these constants has more than 6 decimals");
+                None
+            }
+        }
+    }
+
+    fn lead_score(&mut self, path: &Path) -> Option<ScoreIx> {
+        let (name, at) = self.behind_root(path)?;
+        let found = self.names.score(&name);
+        if found.is_none() {
+            let way_out = did_you_mean(&name, self.names.scores.names());
+            self.suggest(at, format!("unknown score `{name}`"), way_out);
+        }
+        found
+    }
+
+    // ---- traits
+
+    fn lead_trait(&mut self, path: &Path, otherwise: &str) -> Option<TraitIx> {
+        if path.root() != "traits" {
+            if ROOTS.contains(&path.root()) && !otherwise.is_empty() {
+                self.add(path.at(), otherwise);
+            } else {
+                self.unknown_lead_name(path);
+            }
+            return None;
+        }
+        let (name, _) = self.behind_root(path)?;
+        Some(self.names.stored_trait(&name))
+    }
+
+    fn visible_trait(&mut self, ix: TraitIx, at: usize) -> Option<()> {
+        if self.names.stored.get(ix.ix()).is_some_and(|stored| hashed(stored.kind)) {
+            let message = "e-mail addresses and phone numbers are stored hashed";
+            self.suggest(at, message, Some("only `has(…)` can be asked".to_owned()));
+            return None;
+        }
+        Some(())
+    }
+
+    // ---- windows
+
+    /// `count`, `days` and `sum`. `None` after a finding.
+    fn window(&mut self, call: &CallExpr, at: usize) -> Option<Window> {
+        let (measure, summed, window_arg) = match (call.func_name.as_str(), &call.args[..]) {
+            ("count", [_, window]) => (Measure::Count, None, window),
+            ("days", [_, window]) => (Measure::Days, None, window),
+            ("sum", [_, property, window]) => (Measure::Sum, Some(self.property_argument(property)?), window),
+            ("sum", _) => {
+                self.add(at, "`sum` takes a rule, a property and a window: `sum('rule', 'amount', '30d')`");
+                return None;
+            }
+            (name, _) => {
+                self.add(at, format!("`{name}` takes a rule and a window: `{name}('rule', '30d')`"));
+                return None;
+            }
+        };
+        let rule = self.rule_argument(call, at)?;
+        let window_ms = self.duration_argument(window_arg)?;
+        Some(Window { measure, rule, window_ms, summed })
+    }
+
+    fn window_test(
+        &mut self,
+        window: Window,
+        comparison: Comparison,
+        micros: i64,
+        at: usize,
+    ) -> Option<LeadTest> {
+        let Window { measure, rule, window_ms, summed } = window;
+        let counts = measure != Measure::Sum;
+        if counts && (micros < 0 || micros % MICROS_PER_UNIT != 0) {
+            self.add(at, "matches and days are counted in whole numbers");
+            return None;
+        }
+        let threshold = if counts { micros / MICROS_PER_UNIT } else { micros };
+        let least = match comparison {
+            _ if !counts => None,
+            Comparison::Greater => Some(threshold + 1),
+            Comparison::GreaterOrEqual | Comparison::Equal => Some(threshold),
+            _ => None,
+        };
+        let at = self.node.offset_within(self.findings.text(), at);
+        self.names.windows.push(WindowUse { at, rule, measure, summed, window_ms, least });
+        Some(LeadTest::Window { measure, rule, window_ms, comparison, threshold })
+    }
+
+    fn rule_argument(&mut self, call: &CallExpr, at: usize) -> Option<RuleIx> {
+        let Some(first) = call.args.first() else { return None };
+        let Some(Constant::Text(name)) = self.constant(first).ok()? else {
+            self.add(at, format!("`{}` takes the id of a rule in quotes", call.func_name));
+            return None;
+        };
+        let found = self.names.rule(&name);
+        if found.is_none() {
+            let way_out = did_you_mean(&name, self.names.rules.names());
+            self.suggest(self.own_place(first), format!("unknown rule `{name}`"), way_out);
+        }
+        found
+    }
+
+    fn duration_argument(&mut self, expr: &IdedExpr) -> Option<i64> {
+        let constant = self.constant(expr).ok()?;
+        let duration_ms = match constant {
+            Some(Constant::Text(text)) => parse_duration_ms(&text).filter(|ms| *ms > 0),
+            _ => None,
+        };
+        if duration_ms.is_none() {
+            self.add(self.place(expr), "expected a duration in quotes, such as '30d'");
+        }
+        duration_ms
+    }
+
+    /// `'amount'`, `amount` or `properties.amount`.
+    fn property_argument(&mut self, expr: &IdedExpr) -> Option<crate::compiled::PropertyIx> {
+        if let Some(Constant::Text(name)) = self.constant(expr).ok()? {
+            return Some(self.names.property(name.strip_prefix("properties.").unwrap_or(&name)));
+        }
+        let name = match self.path(expr) {
+            Some(path) if path.root() == "properties" => path.rest().map(|(name, _)| name),
+            Some(path) if path.rest().is_none() => Some(path.root().to_owned()),
+            _ => None,
+        };
+        if name.is_none() {
+            self.add(self.place(expr), "expected the name of a property");
+        }
+        name.map(|name| self.names.property(&name))
+    }
+
+    // ---- names
+
+    fn behind_root(&mut self, path: &Path) -> Option<(String, usize)> {
+        let rest = path.rest();
+        if rest.is_none() {
+            self.add(path.at(), format!("name it: `{}.<name>`", path.root()));
+        }
+        rest
+    }
+
+    fn unknown_lead_name(&mut self, path: &Path) {
+        let root = path.root();
+        if LATER.contains(&root) {
+            self.add(path.at(), format!("`{root}` is not executed by this version"));
+            return;
+        }
+        if matches!(root, "event" | "page" | "utm" | "properties" | "visit") {
+            let message = format!("`{root}` belongs to one activity, this is a condition on a lead");
+            let way_out =
+                "count the activity with a rule and use its score, its fact or `seen(…)`".to_owned();
+            self.suggest(path.at(), message, Some(way_out));
+            return;
+        }
+        let message = match root {
+            "lists" => "a list stands on the right of `in`".to_owned(),
+            _ => format!("unknown name `{}`", path.text()),
+        };
+        let candidates = ROOTS.iter().chain(&FUNCTIONS).copied();
+        let way_out = if root == "lists" { None } else { did_you_mean(root, candidates) };
+        self.suggest(path.at(), message, way_out);
+    }
+}
+
+fn constant(micros: i64) -> Linear {
+    Linear { terms: Vec::new(), constant_nano: i128::from(micros) * NANO_PER_MICRO }
+}
+
+/// `left + sign · right`, each score once, those that cancel left out.
+fn sum(mut left: Linear, right: Linear, sign: i128) -> Linear {
+    for (score, weight) in right.terms {
+        match left.terms.iter_mut().find(|(known, _)| *known == score) {
+            Some((_, sum)) => *sum = sum.saturating_add(sign * weight),
+            None => left.terms.push((score, sign * weight)),
+        }
+    }
+    left.terms.retain(|(_, weight)| *weight != 0);
+    left.constant_nano = left.constant_nano.saturating_add(sign.saturating_mul(right.constant_nano));
+    left
+}
