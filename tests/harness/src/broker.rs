@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::jars::{java_command, java_tool};
-use crate::leash::Leash;
+use crate::leash::{Leash, state};
 use crate::wire::live_brokers;
 
 /// From exec to serving takes 3 s on an idle machine of two cores; builds beside it make it slower.
-const READY_LIMIT: Duration = Duration::from_secs(90);
+const READY_LIMIT: Duration = Duration::from_secs(120);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Below Linux's range of ephemeral ports (32768…): else a client that retries while the broker is down may be
 /// given the broker's port as its own, connect to itself, and the broker could not come back.
@@ -36,7 +36,7 @@ impl Broker {
     /// once; transactions of a dead producer are looked for every second.
     ///
     /// # Panics
-    /// When it does not serve within 90 s, with what it printed.
+    /// When it does not serve within 120 s, with what it printed.
     pub fn start() -> Self {
         let mut report = String::new();
         for _ in 0..START_TRIES {
@@ -123,7 +123,8 @@ impl Broker {
             if live_brokers(address, Duration::from_secs(2)).is_ok_and(|brokers| brokers > 0) {
                 return Ok(());
             }
-            if is_dead(self.leash.pid()) {
+            // It stays a zombie until its shell waits for it.
+            if matches!(state(self.leash.pid()), None | Some('Z')) {
                 break;
             }
             pause(POLL_INTERVAL);
@@ -212,14 +213,6 @@ fn free_ports() -> (u16, u16) {
 /// Random enough for ports and names: the standard library seeds its hash maps from the system.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
-}
-
-/// Whether the child has ended; it stays a zombie until its shell waits for it.
-fn is_dead(pid: u32) -> bool {
-    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(stat) => stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')),
-        Err(_) => Path::new("/proc/self").exists(),
-    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "waits for another process, within a deadline")]

@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// `$1` is the directory removed at the end (empty: none), `$2` the file for the child's output, the rest its command.
 /// Every order is answered by one line, so that the caller knows it has been carried out.
@@ -94,9 +95,18 @@ impl Leash {
         self.order("terminate").parse().expect("the shell answers with an exit code")
     }
 
-    /// `SIGSTOP`: the child stands still until [`Leash::thaw`].
+    /// `SIGSTOP`: returns once the child stands still; it does so until [`Leash::thaw`].
+    ///
+    /// # Panics
+    /// When it does not within 10 s.
     pub fn freeze(&mut self) {
         self.order("freeze");
+        // A stop, unlike a kill that is waited for, takes hold some time after the call.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while state(self.pid) != Some('T') {
+            assert!(Instant::now() < deadline, "process {} does not stop", self.pid);
+            std::thread::yield_now();
+        }
     }
 
     /// `SIGCONT`.
@@ -124,4 +134,11 @@ impl Drop for Leash {
         // The shell kills the child and removes the directory; nothing is left to do with a failure here.
         let _ = self.shell.wait();
     }
+}
+
+/// The kernel's letter for a process: `R`unning, `S`leeping, s`T`opped, `Z`ombie, …; `None`: there is no such process.
+pub(crate) fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it is in parentheses and may hold anything.
+    stat.rsplit_once(") ")?.1.chars().next()
 }
