@@ -184,13 +184,17 @@ where
         root
     }
 
+    /// The next event that is not presentation: comments come between any two.
     fn next(&mut self) -> Option<(Event<'i>, Span)> {
-        match self.parser.next()? {
-            Ok(event) => Some(event),
-            Err(error) => {
-                let at = error.marker().byte_offset().unwrap_or_default();
-                self.findings.add(at, format!("not YAML: {}", error.info()));
-                None
+        loop {
+            match self.parser.next()? {
+                Ok((event, span)) if is_content(&event) => return Some((event, span)),
+                Ok(_) => {}
+                Err(error) => {
+                    let at = error.marker().byte_offset().unwrap_or_default();
+                    self.findings.add(at, format!("not YAML: {}", error.info()));
+                    return None;
+                }
             }
         }
     }
@@ -238,6 +242,19 @@ where
             }
         }
     }
+}
+
+fn is_content(event: &Event<'_>) -> bool {
+    let boundary = matches!(
+        event,
+        Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(..)
+            | Event::DocumentEnd
+            | Event::SequenceEnd
+            | Event::MappingEnd
+    );
+    boundary || event.is_node()
 }
 
 fn start(span: &Span) -> usize {
