@@ -7,9 +7,11 @@
 //! transaction.
 
 pub mod log;
+pub mod metrics;
 pub mod operator;
 pub mod outbox;
 pub mod record;
+pub mod worker;
 
 mod arena;
 
@@ -17,3 +19,6 @@ pub use crate::log::{Call, ErrorClass, GroupEvent, Log, LogError};
 pub use crate::operator::{Blocked, Operator, Outcome, Wiring};
 pub use crate::outbox::{Changelog, OutRecord, Outbox, OutboxLimits, To};
 pub use crate::record::{Headers, Record, RecordBatch, TimestampType, TopicPartition};
+pub use crate::worker::{
+    Clock, CommitInterval, FirstStart, Status, Step, Wait, Worker, WorkerConfig, WorkerError,
+};

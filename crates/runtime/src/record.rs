@@ -204,10 +204,38 @@ impl RecordBatch {
         self.arena.bytes_len()
     }
 
+    /// Copies all records of `other` to the end.
+    pub fn append(&mut self, other: &RecordBatch) {
+        for record in other.iter() {
+            self.push(&record);
+        }
+    }
+
     /// Forgets the records, keeps the memory.
     pub fn clear(&mut self) {
         self.arena.clear();
         self.entries.clear();
+    }
+
+    /// Moves the records of a partition from index `from` on to the end of `to`.
+    pub(crate) fn move_partition(&mut self, from: usize, at: &TopicPartition, to: &mut RecordBatch) {
+        for record in (from..self.len()).map(|index| self.get(index)) {
+            if record.partition == at.partition && *record.topic == *at.topic {
+                to.push(&record);
+            }
+        }
+        self.remove_partition(from, at);
+    }
+
+    /// Removes the records of a partition from index `from` on; their bytes go with the next `clear`.
+    pub(crate) fn remove_partition(&mut self, from: usize, at: &TopicPartition) {
+        let Some(topic) = self.topics.iter().position(|topic| *topic == at.topic) else { return };
+        let mut index = 0;
+        self.entries.retain(|entry| {
+            let keep = index < from || entry.topic as usize != topic || entry.partition != at.partition;
+            index += 1;
+            keep
+        });
     }
 }
 

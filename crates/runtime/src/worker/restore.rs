@@ -1,0 +1,340 @@
+//! From assignment to work: side tables, the committed offset, the changelog, the check that they agree.
+//!
+//! The order matters. The stable committed offset first: it waits until a predecessor's transaction is
+//! decided. Then the changelog's high watermark as a read-uncommitted client sees it: whatever that
+//! transaction wrote lies before it. Then the last stable offset has to reach it, and only then is the
+//! changelog read, so that the first end reported really is the end.
+
+use tracing::{error, info};
+
+use super::meta::{META_KEY, PartitionMeta};
+use super::partition::{Partition, Phase};
+use super::{FirstStart, Worker, WorkerConfig, WorkerError};
+use crate::log::{Call, ErrorClass, Log, LogError, PollLimits};
+use crate::operator::{Blocked, Operator, Wiring};
+use crate::record::{RecordBatch, TopicPartition};
+
+/// What one step reads of changelogs and tables.
+const READ_LIMITS: PollLimits = PollLimits { records: 10_000, bytes: 16 << 20 };
+
+/// Progress of the side tables.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    /// Partitions whose end has not been seen yet.
+    pending: Vec<TopicPartition>,
+    /// A record has arrived since holds were last looked at.
+    pub(super) changed: bool,
+}
+
+impl Tables {
+    pub(super) fn ready(&self) -> bool {
+        self.pending.is_empty()
+    }
+}
+
+/// Checks that the topics fit together and starts to read the tables.
+pub(super) fn open(
+    log: &mut impl Log,
+    wiring: &Wiring,
+    config: &WorkerConfig,
+) -> Result<Tables, WorkerError> {
+    let give_up = |error| WorkerError::Log { service: config.service.clone(), error };
+    let topics = |problem| WorkerError::Topics { service: config.service.clone(), problem };
+    let mut count = |topic: &str| {
+        let count = log.partition_count(topic).map_err(give_up)?;
+        count.ok_or_else(|| topics(format!("topic {topic} does not exist")))
+    };
+    for topic in &wiring.outputs {
+        count(topic)?;
+    }
+    for input in &wiring.inputs {
+        let partitions = count(input)?;
+        if let Some(changelog) = &wiring.changelog {
+            let found = count(changelog)?;
+            if found != partitions {
+                let problem = format!("topic {changelog} has {found} partitions, {input} has {partitions}");
+                return Err(topics(problem));
+            }
+        }
+    }
+    let mut tables = Tables::default();
+    for table in &wiring.tables {
+        for partition in 0..count(table)? {
+            tables.pending.push(TopicPartition::new(table.as_str(), partition));
+        }
+    }
+    for at in &tables.pending {
+        let (low, _) = log.watermarks(at).map_err(give_up)?;
+        log.read_from(at, low).map_err(give_up)?;
+    }
+    Ok(tables)
+}
+
+impl<L: Log, O: Operator> Worker<L, O> {
+    /// Reads tables and changelogs a bounded step further.
+    pub(super) fn read_side(&mut self) -> Result<bool, WorkerError> {
+        let mut batch = std::mem::take(&mut self.read);
+        let mut ended = std::mem::take(&mut self.ended);
+        batch.clear();
+        ended.clear();
+        let read = self.log.read(&mut batch, READ_LIMITS, &mut ended);
+        if let Err(error) = read
+            && error.class != ErrorClass::Retriable
+        {
+            return Err(self.give_up(error));
+        }
+        self.take_side_records(&batch);
+        for at in &ended {
+            self.take_end(at)?;
+        }
+        let any = !batch.is_empty() || !ended.is_empty();
+        (self.read, self.ended) = (batch, ended);
+        Ok(any)
+    }
+
+    fn take_side_records(&mut self, batch: &RecordBatch) {
+        for record in batch.iter() {
+            let Some(key) = record.key else { continue };
+            if self.wiring.changelog.as_deref() != Some(record.topic) {
+                self.operator.table_record(record.topic, key, record.value);
+                self.tables.changed = true;
+                continue;
+            }
+            let restoring = self.partitions.iter_mut().find(|p| p.at.partition == record.partition);
+            let Some(Partition { phase, .. }) = restoring else { continue };
+            let Phase::Reading { reached, meta, .. } = phase else { continue };
+            *reached = record.offset + 1;
+            let taken = if key == META_KEY {
+                record.value.map(PartitionMeta::decode).transpose().map(|decoded| *meta = decoded)
+            } else {
+                self.operator.restore(record.partition, key, record.value)
+            };
+            if let Err(blocked) = taken {
+                let reason =
+                    format!("{}[{}]@{}: {}", record.topic, record.partition, record.offset, blocked.reason);
+                stop(phase, &self.config.service, Blocked { reason, ..blocked });
+            }
+        }
+    }
+
+    /// The end of a table or changelog partition has been reached.
+    fn take_end(&mut self, at: &TopicPartition) -> Result<(), WorkerError> {
+        self.tables.pending.retain(|pending| pending != at);
+        if self.wiring.changelog.as_deref() != Some(&*at.topic) {
+            return Ok(());
+        }
+        self.log.read_stop(at);
+        let Some(index) = self.partitions.iter().position(|p| p.at.partition == at.partition) else {
+            return Ok(());
+        };
+        if let Phase::Reading { committed, meta, .. } = &mut self.partitions[index].phase {
+            let (committed, meta) = (*committed, meta.take());
+            self.hand_over(index, committed, meta)?;
+        }
+        Ok(())
+    }
+
+    /// Moves arriving partitions on; answers whether any moved.
+    pub(super) fn restore(&mut self, now_ms: i64) -> Result<bool, WorkerError> {
+        if !self.tables.ready() || self.partitions.iter().all(Partition::is_running) {
+            return Ok(false);
+        }
+        let mut any = self.locate()?;
+        for index in 0..self.partitions.len() {
+            let Phase::Settling { committed, low, target } = self.partitions[index].phase else { continue };
+            let changelog = self.changelog_of(index);
+            match self.log.stable_end(&changelog) {
+                Ok(stable) if stable >= target => {
+                    self.log.read_from(&changelog, low).map_err(|error| self.give_up(error))?;
+                    self.partitions[index].phase =
+                        Phase::Reading { committed, target, reached: low, meta: None };
+                    any = true;
+                }
+                Ok(_) => {}
+                Err(error) if error.class == ErrorClass::Retriable => {}
+                Err(error) => return Err(self.give_up(error)),
+            }
+        }
+        if any {
+            self.publish(now_ms);
+        }
+        Ok(any)
+    }
+
+    /// Asks for the committed offsets of partitions that have just arrived.
+    fn locate(&mut self) -> Result<bool, WorkerError> {
+        let is_new = |p: &&Partition| matches!(p.phase, Phase::Locating);
+        let arrived: Vec<TopicPartition> =
+            self.partitions.iter().filter(is_new).map(|p| p.at.clone()).collect();
+        if arrived.is_empty() {
+            return Ok(false);
+        }
+        let committed = match self.log.committed(&arrived) {
+            Ok(committed) => committed,
+            Err(error) if error.class == ErrorClass::Retriable => return Ok(false),
+            Err(error) => return Err(self.give_up(error)),
+        };
+        for (at, committed) in arrived.iter().zip(committed) {
+            let Some(index) = self.partitions.iter().position(|p| p.at == *at) else { continue };
+            let committed = committed.map(|committed| committed.offset);
+            let located = self.locate_one(index, committed);
+            match located {
+                Ok(()) => {}
+                Err(WorkerError::Log { error, .. }) if error.class == ErrorClass::Retriable => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    fn locate_one(&mut self, index: usize, committed: Option<i64>) -> Result<(), WorkerError> {
+        if self.wiring.changelog.is_none() {
+            let at = self.partitions[index].at.clone();
+            let start = match (committed, self.config.first_start) {
+                (Some(offset), _) => Ok(offset),
+                (None, FirstStart::Earliest) => self.log.watermarks(&at).map(|(low, _)| low),
+                (None, FirstStart::Latest) => self.log.watermarks(&at).map(|(_, high)| high),
+                (None, FirstStart::Time(at_ms)) => self.log.offset_at(&at, at_ms),
+            };
+            let start = start.map_err(|error| self.give_up(error))?;
+            return self.run(index, start);
+        }
+        let changelog = self.changelog_of(index);
+        let (low, high) = self.log.watermarks(&changelog).map_err(|error| self.give_up(error))?;
+        if low == high {
+            return self.hand_over(index, committed, None);
+        }
+        self.partitions[index].phase = Phase::Settling { committed, low, target: high };
+        Ok(())
+    }
+
+    /// The state is complete: checks it against the committed offset and starts the partition.
+    fn hand_over(
+        &mut self,
+        index: usize,
+        committed: Option<i64>,
+        meta: Option<PartitionMeta>,
+    ) -> Result<(), WorkerError> {
+        let at = self.partitions[index].at.clone();
+        let low = match self.log.watermarks(&at) {
+            Ok((low, _)) => low,
+            Err(error) => return Err(self.give_up(error)),
+        };
+        let changelog = self.changelog_of(index);
+        let agreed = agree(&at, &changelog, committed, meta.as_ref(), low, self.operator.state_format());
+        let operator_meta = meta.as_ref().map(|meta| meta.operator.as_slice());
+        match agreed.and_then(|start| self.operator.restored(at.partition, operator_meta).map(|()| start)) {
+            Ok(start) => self.run(index, start),
+            Err(blocked) => {
+                stop(&mut self.partitions[index].phase, &self.config.service, blocked);
+                Ok(())
+            }
+        }
+    }
+
+    /// Starts to read a partition, unless its offset is not in the log any more.
+    fn run(&mut self, index: usize, start: i64) -> Result<(), WorkerError> {
+        let at = self.partitions[index].at.clone();
+        let (low, high) = self.log.watermarks(&at).map_err(|error| self.give_up(error))?;
+        if !(low..=high).contains(&start) {
+            let blocked = Blocked {
+                reason: format!(
+                    "next offset {start} of {at} is outside the log, which holds {low} to {high}"
+                ),
+                advice: "records were lost by retention, or the topic was made anew: reset the offsets, \
+                         accepting the gap"
+                    .to_owned(),
+            };
+            stop(&mut self.partitions[index].phase, &self.config.service, blocked);
+            return Ok(());
+        }
+        match self.log.start(&at, start) {
+            Ok(()) => {}
+            // Taken away again meanwhile: the group's next event says so.
+            Err(LogError { call: Call::Assign, class: ErrorClass::Retriable, .. }) => return Ok(()),
+            Err(error) => return Err(self.give_up(error)),
+        }
+        info!(service = self.config.service, %at, offset = start, "partition running");
+        let partition = &mut self.partitions[index];
+        partition.phase = Phase::Running;
+        partition.position = start;
+        partition.committed_position = start;
+        Ok(())
+    }
+
+    fn changelog_of(&self, index: usize) -> TopicPartition {
+        let topic = self.wiring.changelog.as_deref().unwrap_or_default();
+        TopicPartition::new(topic, self.partitions[index].at.partition)
+    }
+}
+
+fn stop(phase: &mut Phase, service: &str, blocked: Blocked) {
+    error!(service, "partition stopped: {blocked}");
+    *phase = Phase::Stopped(blocked);
+}
+
+/// Where to start, or why state and offsets cannot belong together. The two are written in one transaction,
+/// so they differ only if something else has changed one of them. Offsets of a group expire, a changelog
+/// does not: without them the meta record decides.
+fn agree(
+    input: &TopicPartition,
+    changelog: &TopicPartition,
+    committed: Option<i64>,
+    meta: Option<&PartitionMeta>,
+    low: i64,
+    state_format: u16,
+) -> Result<i64, Blocked> {
+    let reset = "offsets and changelog must be reset together: `ripen reset`".to_owned();
+    match (committed, meta) {
+        (_, Some(meta)) if meta.state_format > state_format => Err(Blocked {
+            reason: format!(
+                "{changelog} has state format {}, this version reads up to {state_format}",
+                meta.state_format
+            ),
+            advice: "run the version that wrote it, or a newer one".to_owned(),
+        }),
+        (Some(offset), Some(meta)) if offset != meta.next_offset => Err(Blocked {
+            reason: format!(
+                "the group has committed offset {offset} of {input}, {changelog} has state up to {}",
+                meta.next_offset
+            ),
+            advice: reset,
+        }),
+        (_, Some(meta)) => Ok(meta.next_offset),
+        (Some(offset), None) => Err(Blocked {
+            reason: format!("the group has committed offset {offset} of {input}, but {changelog} is empty"),
+            advice: reset,
+        }),
+        (None, None) => Ok(low),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(committed: Option<i64>, meta: Option<(i64, u16)>, expected: Result<i64, &str>) {
+        let (input, changelog) = (TopicPartition::new("in", 3), TopicPartition::new("state", 3));
+        let meta = meta.map(|(next_offset, state_format)| PartitionMeta {
+            next_offset,
+            state_format,
+            marker: "w:1".to_owned(),
+            operator: Vec::new(),
+        });
+        let agreed = agree(&input, &changelog, committed, meta.as_ref(), 7, 2);
+        match expected {
+            Ok(start) => assert_eq!(agreed, Ok(start)),
+            Err(part) => assert!(agreed.unwrap_err().to_string().contains(part)),
+        }
+    }
+
+    #[test]
+    fn state_and_offsets_start_together_or_not_at_all() {
+        check(Some(20), Some((20, 2)), Ok(20));
+        check(None, Some((20, 1)), Ok(20));
+        check(None, None, Ok(7));
+        check(Some(20), Some((19, 2)), Err("committed offset 20 of in[3], state[3] has state up to 19"));
+        check(Some(20), None, Err("state[3] is empty"));
+        check(Some(20), Some((20, 3)), Err("state format 3, this version reads up to 2"));
+    }
+}

@@ -1,0 +1,217 @@
+//! Ending a transaction: seal, produce, offsets, commit, and what follows from each way that can go.
+
+use tracing::{debug, warn};
+
+use super::decide::{Action, decide};
+use super::meta::{META_KEY, PartitionMeta};
+use super::{Worker, WorkerError};
+use crate::log::{Call, ErrorClass, Log, LogError};
+use crate::metrics as names;
+use crate::operator::Operator;
+use crate::outbox::Changelog;
+use crate::record::TopicPartition;
+use std::time::Duration;
+
+/// A call is repeated for at most this long, and at most this often. Below the broker's transaction timeout
+/// (10 s), after which repeating cannot help.
+const REPEAT_LIMIT_MS: i64 = 8_000;
+const REPEAT_LIMIT: u32 = 100;
+const REPEAT_PAUSE: Duration = Duration::from_millis(50);
+/// After a commit slower than this the client may still be repeating it inside: the producer is replaced, so
+/// that a stray repetition is fenced.
+const SLOW_COMMIT_MS: i64 = 2_000;
+/// More new producers than this within the window, and the worker ends.
+const RECREATION_LIMIT: usize = 5;
+const RECREATION_WINDOW_MS: i64 = 10 * 60_000;
+
+/// How a transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Committed,
+    Aborted,
+}
+
+impl<L: Log, O: Operator> Worker<L, O> {
+    /// Ends the open transaction; answers whether it was committed. If not, the stage is dropped and the
+    /// batch will be applied again.
+    pub(super) fn commit(&mut self, now_ms: i64) -> Result<bool, WorkerError> {
+        self.transactions += 1;
+        let marker = format!("{}:{}", self.config.id, self.transactions);
+        let offsets = self.seal(&marker);
+        let began_ms = self.log.now_ms();
+        let end = match self.send(&offsets, &marker) {
+            Ok(()) => End::Committed,
+            Err(error) => self.recover(error, &offsets, &marker, now_ms)?,
+        };
+        let took_ms = self.log.now_ms() - began_ms;
+        metrics::histogram!(names::COMMIT_SECONDS, "service" => self.config.service.clone())
+            .record(took_ms as f64 / 1_000.0);
+        let result = if end == End::Committed { "committed" } else { "aborted" };
+        metrics::counter!(names::TRANSACTIONS_TOTAL, "service" => self.config.service.clone(), "result" => result)
+            .increment(1);
+        match end {
+            End::Committed => self.merge(),
+            End::Aborted => self.rerun(),
+        }
+        if end == End::Committed && took_ms > SLOW_COMMIT_MS {
+            warn!(service = self.config.service, took_ms, "slow commit: replacing the producer");
+            let error = LogError {
+                class: ErrorClass::Unknown,
+                call: Call::Commit,
+                place: None,
+                message: format!("a commit took {took_ms} ms"),
+            };
+            self.new_producer(error, now_ms)?;
+        }
+        Ok(end == End::Committed)
+    }
+
+    /// Drops the stage; everything since the last commit will be applied again.
+    pub(super) fn rerun(&mut self) {
+        self.operator.aborted();
+        for partition in &mut self.partitions {
+            partition.position = partition.committed_position;
+            partition.touched = false;
+        }
+        self.next = self.start;
+        self.close();
+    }
+
+    /// The stage has become the state.
+    fn merge(&mut self) {
+        self.operator.committed();
+        for partition in &mut self.partitions {
+            partition.committed_position = partition.position;
+            partition.touched = false;
+        }
+        self.start = self.next;
+        if self.start == self.batch.len() {
+            self.batch.clear();
+            self.start = 0;
+            self.next = 0;
+        }
+        self.close();
+        let service = &self.config.service;
+        self.operator.outcomes(&mut |outcome, count| {
+            metrics::counter!(names::RECORDS_TOTAL, "service" => service.clone(), "outcome" => outcome)
+                .increment(count);
+        });
+    }
+
+    fn close(&mut self) {
+        self.out.clear();
+        self.opened_ms = None;
+        self.full = false;
+    }
+
+    /// Adds changelog and meta records of every touched partition to the outbox; answers their offsets.
+    fn seal(&mut self, marker: &str) -> Vec<(TopicPartition, i64)> {
+        let mut offsets = Vec::new();
+        for partition in self.partitions.iter().filter(|partition| partition.touched) {
+            offsets.push((partition.at.clone(), partition.position));
+            let Some(topic) = &self.wiring.changelog else { continue };
+            let number = partition.at.partition;
+            let mut changelog = Changelog::new(&mut self.out, topic, number);
+            let mut meta = PartitionMeta {
+                next_offset: partition.position,
+                state_format: self.operator.state_format(),
+                marker: marker.to_owned(),
+                operator: Vec::new(),
+            };
+            self.operator.seal(number, &mut changelog, &mut meta.operator);
+            changelog.put(META_KEY, &meta.encode());
+        }
+        offsets
+    }
+
+    /// The calls of a transaction, each repeated while that can help.
+    fn send(&mut self, offsets: &[(TopicPartition, i64)], marker: &str) -> Result<(), LogError> {
+        self.repeat(|worker| worker.log.begin())?;
+        self.repeat(|worker| worker.log.produce(&worker.out))?;
+        self.repeat(|worker| worker.log.drain())?;
+        self.repeat(|worker| worker.log.send_offsets(offsets, marker))?;
+        self.repeat(|worker| worker.log.commit())
+    }
+
+    fn repeat(&mut self, call: impl Fn(&mut Self) -> Result<(), LogError>) -> Result<(), LogError> {
+        let deadline_ms = self.log.now_ms() + REPEAT_LIMIT_MS;
+        let mut times = 0;
+        loop {
+            let Err(error) = call(self) else { return Ok(()) };
+            times += 1;
+            let out_of_time = times >= REPEAT_LIMIT || self.log.now_ms() >= deadline_ms;
+            if out_of_time || decide(error.call, error.class, false) != Action::Repeat {
+                return Err(error);
+            }
+            debug!(service = self.config.service, "repeating: {error}");
+            self.log.wait(REPEAT_PAUSE);
+        }
+    }
+
+    /// Carries out the decision about an error that repeating did not cure.
+    fn recover(
+        &mut self,
+        error: LogError,
+        offsets: &[(TopicPartition, i64)],
+        marker: &str,
+        now_ms: i64,
+    ) -> Result<End, WorkerError> {
+        warn!(service = self.config.service, class = ?error.class, "transaction failed: {error}");
+        match decide(error.call, error.class, true) {
+            Action::Exit => Err(self.give_up(error)),
+            Action::AbortAndRerun | Action::Repeat => match self.repeat(|worker| worker.log.abort()) {
+                Ok(()) => Ok(End::Aborted),
+                Err(error) if error.class == ErrorClass::Fenced => Err(self.give_up(error)),
+                Err(error) => self.resolve(error, offsets, marker, now_ms),
+            },
+            Action::Resolve => self.resolve(error, offsets, marker, now_ms),
+        }
+    }
+
+    /// Replaces the producer, then finds out what became of the transaction: its marker is in the committed
+    /// offset of each of its partitions, or it did not happen. Partitions that have gone meanwhile are
+    /// dropped by the group events that follow, whatever the answer.
+    fn resolve(
+        &mut self,
+        error: LogError,
+        offsets: &[(TopicPartition, i64)],
+        marker: &str,
+        now_ms: i64,
+    ) -> Result<End, WorkerError> {
+        self.new_producer(error, now_ms)?;
+        let places: Vec<TopicPartition> = offsets.iter().map(|(at, _)| at.clone()).collect();
+        let mut times = 0;
+        let committed = loop {
+            times += 1;
+            match self.log.committed(&places) {
+                Ok(committed) => break committed,
+                Err(error) if error.class == ErrorClass::Retriable && times < REPEAT_LIMIT => {
+                    self.log.wait(REPEAT_PAUSE);
+                }
+                Err(error) => return Err(self.give_up(error)),
+            }
+        };
+        let found = committed.iter().flatten().any(|offset| offset.marker == marker);
+        Ok(if found { End::Committed } else { End::Aborted })
+    }
+
+    /// A new producer with the same transactional id; ends the worker when that happens too often.
+    fn new_producer(&mut self, reason: LogError, now_ms: i64) -> Result<(), WorkerError> {
+        let mut reason = reason;
+        loop {
+            while self.recreations_ms.front().is_some_and(|at_ms| now_ms - at_ms > RECREATION_WINDOW_MS) {
+                self.recreations_ms.pop_front();
+            }
+            if self.recreations_ms.len() >= RECREATION_LIMIT {
+                let service = self.config.service.clone();
+                return Err(WorkerError::Unstable { service, count: RECREATION_LIMIT, error: reason });
+            }
+            self.recreations_ms.push_back(now_ms);
+            match self.repeat(|worker| worker.log.recreate()) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.class == ErrorClass::Fenced => return Err(self.give_up(error)),
+                Err(error) => reason = error,
+            }
+        }
+    }
+}
