@@ -1,0 +1,218 @@
+//! The order in which a record is looked at: size, UTF-8, depth, JSON, envelope; then, for each message: type,
+//! ids, user agent, times.
+//!
+//! Whatever fails first decides; everything before the JSON parser is linear in the record's bytes and needs
+//! no memory, so that hostile records cost little.
+
+use std::borrow::Cow;
+
+use serde_json::error::Category;
+
+use crate::bots::Bots;
+use crate::identity::NoId;
+use crate::json::{self, Raw, Shape};
+use crate::needed::{Needed, Projection};
+use crate::outcome::{Aside, DeadReason, Element, FilterReason, Outcome};
+use crate::segment::Message;
+use crate::time::{Arrival, Times};
+use crate::{Format, Source};
+
+/// The bounds of a record. Anything beyond is a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a record's value. Default 1 MiB, a broker's own default.
+    pub value_bytes: usize,
+    /// Levels of nested objects and lists. Default 32; trackers need 5.
+    pub depth: usize,
+    /// Elements of a batch. Default 2,500: over what fits Segment's limit of 500 KB a batch.
+    pub batch_elements: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { value_bytes: 1 << 20, depth: 32, batch_elements: 2_500 }
+    }
+}
+
+/// Reads raw records. One per partition's owner: it remembers verdicts on user agents, which change nothing
+/// but the cost.
+#[derive(Debug)]
+pub struct Ingest {
+    limits: Limits,
+    arrival: Arrival,
+    properties: Projection,
+    traits: Projection,
+    max_future_ms: i64,
+    bots: Bots,
+}
+
+impl Ingest {
+    /// An ingest that keeps what the models need.
+    pub fn new(limits: Limits, arrival: Arrival, needed: &Needed) -> Ingest {
+        let mut ingest = Ingest {
+            limits,
+            arrival,
+            properties: Projection::default(),
+            traits: Projection::default(),
+            max_future_ms: 0,
+            bots: Bots::new(),
+        };
+        ingest.set_needed(needed);
+        ingest
+    }
+
+    /// Keeps other fields from here on: other models are in force.
+    pub fn set_needed(&mut self, needed: &Needed) {
+        self.properties = Projection::new(&needed.properties);
+        self.traits = Projection::new(&needed.traits);
+        self.max_future_ms = needed.max_future_ms.max(0);
+    }
+
+    /// Reads one record (`None` is a tombstone) and tells `sink` what became of it, or of each element if it is
+    /// a batch: once each, in order.
+    pub fn read(
+        &mut self,
+        format: Format,
+        source: &Source<'_>,
+        value: Option<&[u8]>,
+        sink: &mut dyn FnMut(Element<'_>),
+    ) {
+        let Format::Segment = format;
+        if let Err((reason, detail)) = self.read_checked(source, value, sink) {
+            sink(Element { index: None, outcome: Outcome::DeadLetter { reason, detail } });
+        }
+    }
+
+    /// Fails before anything was told to `sink`.
+    fn read_checked(
+        &mut self,
+        source: &Source<'_>,
+        value: Option<&[u8]>,
+        sink: &mut dyn FnMut(Element<'_>),
+    ) -> Result<(), Dead> {
+        let value = value.ok_or((DeadReason::Tombstone, "no value".into()))?;
+        if value.len() > self.limits.value_bytes {
+            return Err((DeadReason::TooLarge, format!("{} bytes", value.len()).into()));
+        }
+        let text = match simdutf8::basic::from_utf8(value) {
+            Ok(text) => text,
+            Err(_) => {
+                let error = simdutf8::compat::from_utf8(value).err();
+                let at = error.map_or(0, |error| error.valid_up_to());
+                return Err((DeadReason::InvalidUtf8, format!("at byte {at}").into()));
+            }
+        };
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if json::is_deeper_than(text, self.limits.depth) {
+            return Err((DeadReason::TooDeep, format!("over {} levels", self.limits.depth).into()));
+        }
+        let mut message = Message::new(&self.properties, &self.traits);
+        match json::read_object(text, &mut message) {
+            Ok(Shape::Object) => {}
+            Ok(Shape::Other) => return Err((DeadReason::WrongShape, "not an object".into())),
+            Err(error) => return Err(unreadable(&error)),
+        }
+        if message.batch.is_absent() {
+            let outcome = Reader { arrival: self.arrival, max_future_ms: self.max_future_ms };
+            outcome.finish(message, text, source, &mut self.bots, &mut |outcome| {
+                sink(Element { index: None, outcome });
+            });
+            return Ok(());
+        }
+        let (batch, envelope) = (message.batch, message.times);
+        self.read_batch(batch, envelope, source, sink)
+    }
+
+    fn read_batch(
+        &mut self,
+        batch: Raw<'_>,
+        envelope: Times<'_>,
+        source: &Source<'_>,
+        sink: &mut dyn FnMut(Element<'_>),
+    ) -> Result<(), Dead> {
+        if !batch.is_array() {
+            return Err((DeadReason::WrongShape, "batch is no list".into()));
+        }
+        let elements = batch.elements(self.limits.batch_elements);
+        if elements.len() > self.limits.batch_elements {
+            let detail = format!("batch of over {} elements", self.limits.batch_elements);
+            return Err((DeadReason::TooLarge, detail.into()));
+        }
+        if elements.is_empty() {
+            sink(Element { index: None, outcome: Outcome::Filtered(FilterReason::EmptyBatch) });
+        }
+        let reader = Reader { arrival: self.arrival, max_future_ms: self.max_future_ms };
+        for (index, element) in elements.into_iter().enumerate() {
+            let index = u32::try_from(index).ok();
+            let mut told = |outcome: Outcome<'_>| sink(Element { index, outcome });
+            let mut message = Message::new(&self.properties, &self.traits);
+            match json::read_object(element.json(), &mut message) {
+                Ok(Shape::Object) if message.batch.is_absent() => {
+                    message.times.sent_at = message.times.sent_at.or_if_empty(envelope.sent_at);
+                    message.times.received_at = message.times.received_at.or_if_empty(envelope.received_at);
+                    reader.finish(message, element.json(), source, &mut self.bots, &mut told);
+                }
+                Ok(Shape::Object) => told(dead((DeadReason::WrongShape, "batch within a batch".into()))),
+                Ok(Shape::Other) => told(dead((DeadReason::WrongShape, "not an object".into()))),
+                Err(error) => told(dead(unreadable(&error))),
+            }
+        }
+        Ok(())
+    }
+}
+
+type Dead = (DeadReason, Cow<'static, str>);
+
+fn dead((reason, detail): Dead) -> Outcome<'static> {
+    Outcome::DeadLetter { reason, detail }
+}
+
+/// Only the place is told: the parser's own words may quote the record.
+fn unreadable(error: &serde_json::Error) -> Dead {
+    let reason = match error.classify() {
+        Category::Data => DeadReason::WrongShape,
+        Category::Syntax | Category::Eof | Category::Io => DeadReason::NotJson,
+    };
+    (reason, format!("line {} column {}", error.line(), error.column()).into())
+}
+
+/// What is left to do once a message is read.
+#[derive(Clone, Copy)]
+struct Reader {
+    arrival: Arrival,
+    max_future_ms: i64,
+}
+
+impl Reader {
+    fn finish(
+        self,
+        message: Message<'_, '_>,
+        bytes: &str,
+        source: &Source<'_>,
+        bots: &mut Bots,
+        told: &mut dyn FnMut(Outcome<'_>),
+    ) {
+        let call = match message.call() {
+            Ok(call) => call,
+            Err((reason, detail)) => return told(dead((reason, detail.into()))),
+        };
+        let ids = match message.ids(&call) {
+            Ok(ids) => ids,
+            Err(NoId::Illegal) => return told(Outcome::Filtered(FilterReason::IllegalId)),
+            Err(NoId::Missing) => return told(dead((DeadReason::NoId, "no id".into()))),
+            Err(NoId::TooLong) => return told(dead((DeadReason::NoId, "id over 256 bytes".into()))),
+        };
+        if message.user_agent().is_some_and(|user_agent| bots.is_bot(&user_agent)) {
+            return told(Outcome::Filtered(FilterReason::Bot));
+        }
+        let moment = message.times.settle(self.arrival, source.timestamp_ms, self.max_future_ms);
+        let aside = Aside {
+            time_source: moment.source,
+            ip: message.ip(),
+            group: message.group(),
+            consent: message.consent(),
+        };
+        let activity = message.into_activity(call, &ids, moment, bytes, source);
+        told(Outcome::Accepted { activity, aside });
+    }
+}

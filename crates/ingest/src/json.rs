@@ -1,0 +1,355 @@
+//! Reading JSON by halves: known members of objects are kept as slices of the record, everything else is
+//! skipped, and a slice is decoded when it is asked for.
+//!
+//! Nothing here recurses with the input: the parser skips values without recursion, and objects are entered
+//! only where a reader names them.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use ripen_records::{Text, Value};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::bounds::{CONSENT_CATEGORIES, LIST_ELEMENTS, NAME_BYTES, VALUE_BYTES, cut};
+use crate::number;
+
+/// The JSON text of one value, already checked to be well formed; the default is a missing value.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Raw<'a>(&'a str);
+
+impl<'a> Raw<'a> {
+    /// The JSON text; empty if missing.
+    pub(crate) fn json(self) -> &'a str {
+        self.0
+    }
+
+    /// Missing or null.
+    pub(crate) fn is_absent(self) -> bool {
+        matches!(self.0, "" | "null")
+    }
+
+    pub(crate) fn is_object(self) -> bool {
+        self.0.starts_with('{')
+    }
+
+    pub(crate) fn is_array(self) -> bool {
+        self.0.starts_with('[')
+    }
+
+    /// This value unless it is absent or an empty text, else the other.
+    pub(crate) fn or_if_empty(self, other: Raw<'a>) -> Raw<'a> {
+        if self.is_absent() || self.0 == "\"\"" { other } else { self }
+    }
+
+    /// A string, unescaped. Half a surrogate pair (a text that was cut within an emoji) is replaced.
+    pub(crate) fn string(self) -> Option<Cow<'a, str>> {
+        let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
+        if !inner.contains('\\') {
+            return Some(Cow::Borrowed(inner));
+        }
+        match serde_json::from_str::<String>(self.0) {
+            Ok(text) => Some(Cow::Owned(text)),
+            Err(_) => {
+                let mut deserializer = serde_json::Deserializer::from_str(self.0);
+                deserializer.deserialize_bytes(LossyText).ok().map(Cow::Owned)
+            }
+        }
+    }
+
+    /// A string, or the canonical text of a number.
+    pub(crate) fn text(self) -> Option<Cow<'a, str>> {
+        match self.0.as_bytes().first()? {
+            b'"' => self.string(),
+            b'-' | b'0'..=b'9' => Some(number::canonical(self.0)),
+            _ => None,
+        }
+    }
+
+    /// [`Self::text`] unless it is empty, cut to `bytes`.
+    pub(crate) fn bounded(self, bytes: usize) -> Option<Cow<'a, str>> {
+        self.text().filter(|text| !text.is_empty()).map(|text| cut(text, bytes))
+    }
+
+    /// The value in the model's sense: null, empty texts, objects and lists within lists are absent.
+    pub(crate) fn value(self) -> Option<Value<'a>> {
+        if self.is_array() {
+            let mut deserializer = serde_json::Deserializer::from_str(self.0);
+            return deserializer.deserialize_any(ListVisitor).ok().map(Value::Array);
+        }
+        self.scalar()
+    }
+
+    fn scalar(self) -> Option<Value<'a>> {
+        match self.0.as_bytes().first()? {
+            b'"' => {
+                let text = self.string().filter(|text| !text.is_empty())?;
+                Some(Value::String(Text(cut(text, VALUE_BYTES))))
+            }
+            b't' => Some(Value::Boolean(true)),
+            b'f' => Some(Value::Boolean(false)),
+            b'-' | b'0'..=b'9' => number::micros(self.0).map(|micros| Value::Number { micros }),
+            _ => None,
+        }
+    }
+
+    /// The members of an object that are booleans; `None` if it is no object.
+    pub(crate) fn flags(self) -> Option<Vec<(String, bool)>> {
+        let mut flags = Flags(Vec::new());
+        self.is_object().then(|| self.read(&mut flags)).map(|_| flags.0)
+    }
+
+    /// The elements of a list that are texts; `None` if it is no list.
+    pub(crate) fn texts(self) -> Option<Vec<String>> {
+        let elements = match self.is_array().then(|| self.value())?? {
+            Value::Array(elements) => elements,
+            _ => return None,
+        };
+        let text = |element| match element {
+            Value::String(text) => Some(cut(text.0, NAME_BYTES).into_owned()),
+            _ => None,
+        };
+        Some(elements.into_iter().filter_map(text).collect())
+    }
+
+    /// Reads this value's members if it is an object.
+    pub(crate) fn read<M: Members<'a>>(self, members: &mut M) -> Result<Shape, serde_json::Error> {
+        read_object(self.0, members)
+    }
+
+    /// The elements of a list, at most `limit` and one more; nothing if it is no list.
+    pub(crate) fn elements(self, limit: usize) -> Vec<Raw<'a>> {
+        let mut deserializer = serde_json::Deserializer::from_str(self.0);
+        deserializer.deserialize_any(ElementsVisitor { limit }).unwrap_or_default()
+    }
+}
+
+/// Takes the members of an object, one by one. Of a repeated name the last one counts, as in JavaScript.
+pub(crate) trait Members<'de> {
+    /// Takes one member: reads its value from `map`, exactly once.
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error>;
+}
+
+/// What a value turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Object,
+    Other,
+}
+
+/// Reads a JSON text's members into `members`, if it is an object. The whole text is checked.
+pub(crate) fn read_object<'de, M: Members<'de>>(
+    json: &'de str,
+    members: &mut M,
+) -> Result<Shape, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let shape = Object(members).deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(shape)
+}
+
+/// The next value of a map, kept as its text.
+pub(crate) fn raw<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Raw<'de>, A::Error> {
+    map.next_value::<&'de RawValue>().map(|value| Raw(value.get()))
+}
+
+/// Skips the next value of a map.
+pub(crate) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+    map.next_value::<IgnoredAny>().map(|_| ())
+}
+
+/// An object's members, or nothing for any other value.
+pub(crate) struct Object<'m, M>(pub(crate) &'m mut M);
+
+impl<'de, M: Members<'de>> DeserializeSeed<'de> for Object<'_, M> {
+    type Value = Shape;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Shape, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, M: Members<'de>> Visitor<'de> for Object<'_, M> {
+    type Value = Shape;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
+        while let Some(name) = map.next_key::<Text<'de>>()? {
+            self.0.member(&name, &mut map)?;
+        }
+        Ok(Shape::Object)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Shape, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Shape::Other)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Shape, E> {
+        Ok(Shape::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Shape, E> {
+        Ok(Shape::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Shape, E> {
+        Ok(Shape::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Shape, E> {
+        Ok(Shape::Other)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Shape, E> {
+        Ok(Shape::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Shape, E> {
+        Ok(Shape::Other)
+    }
+}
+
+struct Flags(Vec<(String, bool)>);
+
+impl<'de> Members<'de> for Flags {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        let value = raw(map)?;
+        if let (Some(Value::Boolean(flag)), true) = (value.scalar(), self.0.len() < CONSENT_CATEGORIES) {
+            self.0.push((cut(name.into(), NAME_BYTES).into_owned(), flag));
+        }
+        Ok(())
+    }
+}
+
+struct ListVisitor;
+
+impl<'de> Visitor<'de> for ListVisitor {
+    type Value = Vec<Value<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(element) = seq.next_element::<&'de RawValue>()? {
+            if values.len() < LIST_ELEMENTS {
+                values.extend(Raw(element.get()).scalar());
+            }
+        }
+        Ok(values)
+    }
+}
+
+struct ElementsVisitor {
+    limit: usize,
+}
+
+impl<'de> Visitor<'de> for ElementsVisitor {
+    type Value = Vec<Raw<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = seq.next_element::<&'de RawValue>()? {
+            if elements.len() <= self.limit {
+                elements.push(Raw(element.get()));
+            }
+        }
+        Ok(elements)
+    }
+}
+
+struct LossyText;
+
+impl<'de> Visitor<'de> for LossyText {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
+        Ok(String::from_utf8_lossy(bytes).into_owned())
+    }
+}
+
+/// Whether arrays and objects are nested deeper than `limit`, without recursion. Exact for JSON; for anything
+/// else it only has to end.
+pub(crate) fn is_deeper_than(json: &str, limit: usize) -> bool {
+    // Most records open fewer brackets than the limit altogether: counting them is one vectorised pass.
+    let opened: usize = json.as_bytes().chunks(255).map(count_openers).sum();
+    if opened <= limit {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                if depth > limit {
+                    return true;
+                }
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// At most 255 bytes, so that the count fits the lane of a vector.
+fn count_openers(chunk: &[u8]) -> usize {
+    usize::from(chunk.iter().map(|byte| u8::from((byte | 0x20) == b'{')).sum::<u8>())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A value of a record, for the tests of this crate.
+    pub(crate) fn json(text: &str) -> Raw<'_> {
+        Raw(text)
+    }
+
+    #[test]
+    fn depth_is_counted_outside_of_strings() {
+        for (json, limit, expect) in [
+            ("{}", 1, false),
+            ("[[]]", 1, true),
+            ("[[]]", 2, false),
+            (r#"{"a":"[[[["}"#, 1, false),
+            (r#"{"a":"\"[[[["}"#, 1, false),
+            ("[],[],[],[]", 1, false),
+            ("[[[[", 3, true),
+        ] {
+            assert_eq!(is_deeper_than(json, limit), expect, "{json} over {limit}");
+        }
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_replaced() {
+        assert_eq!(Raw(r#""a\ud83d""#).string().as_deref(), Some("a\u{fffd}\u{fffd}\u{fffd}"));
+        assert_eq!(Raw(r#""\ud83d\ude00\n""#).string().as_deref(), Some("😀\n"));
+    }
+
+    #[test]
+    fn lists_are_flat_and_bounded() {
+        let list = format!("[{}]", vec!["1"; LIST_ELEMENTS + 9].join(","));
+        assert!(matches!(Raw(&list).value(), Some(Value::Array(values)) if values.len() == LIST_ELEMENTS));
+        assert_eq!(
+            Raw(r#"["a",[1],{"b":1},null,""]"#).value(),
+            Some(Value::Array(vec![Value::String("a".into())]))
+        );
+    }
+}

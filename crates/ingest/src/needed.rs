@@ -1,0 +1,201 @@
+//! What the models read from a record: everything else is skipped unseen.
+
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+use ripen_records::{Field, Text, Value};
+use serde::de::MapAccess;
+
+use crate::json::{Members, Raw, raw, skip};
+use crate::privacy;
+
+/// The fields that the models in force read, and how far into the future they let event times lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needed {
+    /// Properties, without `properties.` in front; dots enter nested objects.
+    pub properties: Vec<NeededField>,
+    /// Traits, without `traits.` in front.
+    pub traits: Vec<NeededField>,
+    /// Event time further ahead of its arrival is clamped and flagged, ms.
+    pub max_future_ms: i64,
+}
+
+/// One needed field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeededField {
+    /// Its name; dots enter nested objects.
+    pub name: String,
+    /// Set where a model declares that the field holds something personal.
+    pub sensitive: Option<Sensitive>,
+}
+
+/// What leaves only as a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sensitive {
+    /// An e-mail address.
+    Email,
+    /// A phone number.
+    Phone,
+}
+
+impl NeededField {
+    /// A field; one whose last name is `email` or `phone` is sensitive without being declared so.
+    pub fn new(name: &str) -> NeededField {
+        let sensitive = match name.rsplit('.').next() {
+            Some("email") => Some(Sensitive::Email),
+            Some("phone") => Some(Sensitive::Phone),
+            _ => None,
+        };
+        NeededField { name: name.to_owned(), sensitive }
+    }
+}
+
+impl Default for Needed {
+    /// No field; five minutes of future.
+    fn default() -> Needed {
+        Needed { properties: Vec::new(), traits: Vec::new(), max_future_ms: 300_000 }
+    }
+}
+
+impl Needed {
+    /// What both need.
+    #[must_use]
+    pub fn union(mut self, other: Needed) -> Needed {
+        add(&mut self.properties, other.properties);
+        add(&mut self.traits, other.traits);
+        self.max_future_ms = self.max_future_ms.max(other.max_future_ms);
+        self
+    }
+}
+
+fn add(fields: &mut Vec<NeededField>, others: Vec<NeededField>) {
+    for other in others {
+        match fields.iter_mut().find(|field| field.name == other.name) {
+            Some(field) => field.sensitive = field.sensitive.or(other.sensitive),
+            None => fields.push(other),
+        }
+    }
+}
+
+/// The needed names of one object, by their parts.
+#[derive(Debug, Default)]
+pub(crate) struct Projection {
+    /// What is needed under this very name.
+    leaf: Option<NeededField>,
+    children: HashMap<Box<str>, Projection, FixedState>,
+}
+
+impl Projection {
+    pub(crate) fn new(fields: &[NeededField]) -> Projection {
+        let mut root = Projection::default();
+        for field in fields {
+            let node = field
+                .name
+                .split('.')
+                .fold(&mut root, |node, part| node.children.entry(part.into()).or_default());
+            // Declared or not, the well-known names stay sensitive.
+            let sensitive = field.sensitive.or(NeededField::new(&field.name).sensitive);
+            node.leaf = Some(NeededField { name: field.name.clone(), sensitive });
+        }
+        root
+    }
+
+    pub(crate) fn child(&self, name: &str) -> Option<&Projection> {
+        self.children.get(name)
+    }
+
+    pub(crate) fn needs(&self, name: &str) -> bool {
+        self.child(name).is_some_and(|node| node.leaf.is_some())
+    }
+}
+
+/// The needed values of one object, in the record's order.
+#[derive(Debug, Default)]
+pub(crate) struct Projected<'n, 'de> {
+    values: Vec<(&'n NeededField, Raw<'de>)>,
+}
+
+impl<'n, 'de> Projected<'n, 'de> {
+    /// Takes a member's value: it may be needed itself, or parts of it.
+    pub(crate) fn take(&mut self, node: &'n Projection, value: Raw<'de>) {
+        if let Some(leaf) = &node.leaf {
+            match self.values.iter_mut().find(|(field, _)| field.name == leaf.name) {
+                Some((_, held)) => *held = value,
+                None => self.values.push((leaf, value)),
+            }
+        }
+        if !node.children.is_empty() {
+            // The text was checked when it was skipped over, and depth here is that of the needed names.
+            let _ = value.read(&mut Nested { node, projected: self });
+        }
+    }
+
+    /// Adds the values that this object does not have.
+    pub(crate) fn fill_from(&mut self, other: Projected<'n, 'de>) {
+        for (field, value) in other.values {
+            match self.values.iter_mut().find(|(held, _)| held.name == field.name) {
+                Some((_, held)) => *held = held.or_if_empty(value),
+                None => self.values.push((field, value)),
+            }
+        }
+    }
+
+    /// The present values, with what is personal hashed.
+    pub(crate) fn into_fields(self) -> Vec<Field<'de>>
+    where
+        'n: 'de,
+    {
+        let field = |(field, raw): (&'n NeededField, Raw<'de>)| {
+            let value = safe_value(field, raw)?;
+            Some(Field { name: Text::from(field.name.as_str()), value })
+        };
+        self.values.into_iter().filter_map(field).collect()
+    }
+}
+
+struct Nested<'p, 'n, 'de> {
+    node: &'n Projection,
+    projected: &'p mut Projected<'n, 'de>,
+}
+
+impl<'de> Members<'de> for Nested<'_, '_, 'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match self.node.child(name) {
+            Some(node) => {
+                let value = raw(map)?;
+                self.projected.take(node, value);
+                Ok(())
+            }
+            None => skip(map),
+        }
+    }
+}
+
+/// A field's value as it may leave: hashed if the field is sensitive or the value looks like an address;
+/// addresses within longer texts are cut.
+fn safe_value<'a>(field: &NeededField, raw: Raw<'a>) -> Option<Value<'a>> {
+    let hashed = |hash: Option<String>| hash.map(|hash| Value::String(hash.into()));
+    match field.sensitive {
+        Some(Sensitive::Email) => hashed(privacy::email_hash(&raw.text()?)),
+        Some(Sensitive::Phone) => hashed(privacy::phone_hash(&raw.text()?).map(|(hash, _)| hash)),
+        None => raw.value().and_then(|value| safe(value, field.name.ends_with("email_domain"))),
+    }
+}
+
+fn safe(value: Value<'_>, is_domain: bool) -> Option<Value<'_>> {
+    match value {
+        Value::String(text) if is_domain => {
+            let domain = text.trim().to_lowercase();
+            let domain = domain.rsplit('@').next().unwrap_or_default().to_owned();
+            (!domain.is_empty()).then(|| Value::String(domain.into()))
+        }
+        Value::String(text) if privacy::is_email(&text) => {
+            privacy::email_hash(&text).map(|hash| Value::String(hash.into()))
+        }
+        Value::String(text) => Some(Value::String(Text(privacy::without_emails(text.0)))),
+        Value::Array(values) => {
+            Some(Value::Array(values.into_iter().filter_map(|value| safe(value, is_domain)).collect()))
+        }
+        Value::Boolean(_) | Value::Number { .. } => Some(value),
+    }
+}

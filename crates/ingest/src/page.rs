@@ -1,0 +1,245 @@
+//! Pages and campaigns from URLs. Only what a model can read is taken apart; this is no URL parser: what
+//! browsers and trackers write is far from the standard, and nothing here may fail.
+
+use std::borrow::Cow;
+
+use crate::bounds::{HOST_BYTES, PATH_BYTES, URL_BYTES, cut};
+use crate::privacy::without_emails;
+
+/// A URL in its parts, as they stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Url<'a> {
+    /// Scheme and `//`, or nothing.
+    scheme: &'a str,
+    /// Name and password before the host, `@` included.
+    user: &'a str,
+    /// Host and port.
+    authority: &'a str,
+    path: &'a str,
+    /// Without its `?`.
+    pub(crate) query: &'a str,
+    /// With its `#`.
+    fragment: &'a str,
+}
+
+impl<'a> Url<'a> {
+    pub(crate) fn split(text: &'a str) -> Url<'a> {
+        let text = text.trim();
+        let (text, fragment) = text.split_at(text.find('#').unwrap_or(text.len()));
+        let (text, query) = text.split_once('?').unwrap_or((text, ""));
+        let scheme_bytes = match text.find("//") {
+            Some(0) => 2,
+            Some(at) if is_scheme(&text[..at]) => at + 2,
+            _ => 0,
+        };
+        let (scheme, rest) = text.split_at(scheme_bytes);
+        if scheme.is_empty() {
+            return Url { path: rest, query, fragment, ..Url::default() };
+        }
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (user, authority) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
+        Url { scheme, user, authority, path, query, fragment }
+    }
+
+    /// The host in lower case, without its port.
+    pub(crate) fn host(&self) -> Option<Cow<'a, str>> {
+        let end = match self.authority.rfind(':') {
+            Some(colon) if self.authority[colon + 1..].bytes().all(|b| b.is_ascii_digit()) => colon,
+            _ => self.authority.len(),
+        };
+        let host = &self.authority[..end];
+        if host.is_empty() {
+            return None;
+        }
+        let lower = host.chars().any(char::is_uppercase);
+        Some(cut(if lower { host.to_lowercase().into() } else { host.into() }, HOST_BYTES))
+    }
+
+    /// The normalised path: `/` for a URL without one.
+    pub(crate) fn path(&self) -> Cow<'a, str> {
+        normalise(self.path)
+    }
+
+    /// The URL without what is personal in it: a name before the host, addresses anywhere, and the values of
+    /// parameters that are named after an e-mail or a phone.
+    pub(crate) fn clean(&self, text: Cow<'a, str>) -> Cow<'a, str> {
+        let personal = |pair: &str| is_personal(pair.split_once('=').map_or(pair, |(name, _)| name));
+        let text = if self.user.is_empty() && !self.query.split('&').any(personal) {
+            text
+        } else {
+            let mut clean = format!("{}{}{}", self.scheme, self.authority, self.path);
+            for (place, pair) in self.query.split('&').filter(|pair| !pair.is_empty()).enumerate() {
+                clean.push(if place == 0 { '?' } else { '&' });
+                let kept = pair.split_once('=').filter(|(name, _)| is_personal(name));
+                match kept {
+                    Some((name, _)) => clean.extend([name, "="]),
+                    None => clean.push_str(pair),
+                }
+            }
+            clean.push_str(self.fragment);
+            Cow::Owned(clean)
+        };
+        cut(without_emails(text), URL_BYTES)
+    }
+}
+
+/// The path as models match it: scheme, host, query and fragment cut, percent-decoded once, `//` collapsed,
+/// the trailing `/` cut (`/` itself stays), case kept. Addresses within it are cut, too.
+pub fn normalise_path(path: &str) -> Cow<'_, str> {
+    let path = path.trim();
+    // A path field's own `//a` is a path; only a scheme makes the next part a host.
+    if path.find("://").is_some_and(|at| is_scheme(&path[..=at])) {
+        return Url::split(path).path();
+    }
+    normalise(&path[..path.find(['?', '#']).unwrap_or(path.len())])
+}
+
+/// The first value of a parameter in a query (`?` in front or not): `+` and `%XX` decoded, an empty one absent.
+pub(crate) fn query_parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    let query = query.strip_prefix('?').unwrap_or(query);
+    let value = query.split('&').find_map(|pair| pair.split_once('=').filter(|(n, _)| *n == name))?.1;
+    let value = if value.contains('+') {
+        Cow::Owned(percent_decoded(&value.replace('+', " ")).into_owned())
+    } else {
+        percent_decoded(value)
+    };
+    (!value.is_empty()).then_some(value)
+}
+
+fn normalise(path: &str) -> Cow<'_, str> {
+    let path = without_emails(percent_decoded(path));
+    let clean = path.starts_with('/') && !path.contains("//") && (path.len() == 1 || !path.ends_with('/'));
+    if clean {
+        return cut(path, PATH_BYTES);
+    }
+    let mut normal = String::with_capacity(path.len() + 1);
+    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+        normal.push('/');
+        normal.push_str(segment);
+    }
+    if normal.is_empty() {
+        normal.push('/');
+    }
+    cut(Cow::Owned(normal), PATH_BYTES)
+}
+
+/// `%XX` decoded once. What would not be UTF-8 afterwards stays as it is, as a whole.
+fn percent_decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let hex = |b: u8| char::from(b).to_digit(16);
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let pair = (bytes[at] == b'%').then(|| bytes.get(at + 1..at + 3)).flatten();
+        match pair.and_then(|pair| Some(hex(pair[0])? * 16 + hex(pair[1])?)) {
+            Some(byte) => {
+                decoded.push(byte as u8);
+                at += 3;
+            }
+            None => {
+                decoded.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(decoded).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// `https:`, and anything like it.
+fn is_scheme(text: &str) -> bool {
+    text.strip_suffix(':').is_some_and(|scheme| {
+        !scheme.is_empty()
+            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+    })
+}
+
+fn is_personal(parameter: &str) -> bool {
+    const NAMES: [&str; 9] =
+        ["email", "e-mail", "e_mail", "mail", "phone", "tel", "telephone", "mobile", "phone_number"];
+    NAMES.iter().any(|name| name.eq_ignore_ascii_case(parameter))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_normalised() {
+        for (path, expect) in [
+            ("/", "/"),
+            ("", "/"),
+            ("//", "/"),
+            ("/models/a", "/models/a"),
+            ("/models/a/", "/models/a"),
+            ("//models///a//", "/models/a"),
+            ("/Models/A", "/Models/A"),
+            ("models/a", "/models/a"),
+            ("/models/a?x=/y#z", "/models/a"),
+            ("/models/a#/b?c", "/models/a"),
+            ("/caf%C3%A9", "/café"),
+            ("/a%2Fb", "/a/b"),
+            ("/a%252Fb", "/a%2Fb"),
+            ("/%E0%F1", "/%E0%F1"),
+            ("/100%", "/100%"),
+            ("/a+b", "/a+b"),
+            ("https://shop.example/models/a/?x=1", "/models/a"),
+            ("https://shop.example", "/"),
+            ("/go/https://other.example/x", "/go/https:/other.example/x"),
+            ("/unsubscribe/jane%40shop.example", "/unsubscribe"),
+        ] {
+            assert_eq!(normalise_path(path), expect, "{path}");
+        }
+    }
+
+    #[test]
+    fn urls_are_taken_apart() {
+        for (url, host, path, query) in [
+            ("https://Shop.Example:8443/a/?b=1#c", Some("shop.example"), "/a", "b=1"),
+            ("//shop.example/a", Some("shop.example"), "/a", ""),
+            ("https://[::1]:8443/a", Some("[::1]"), "/a", ""),
+            ("https://jane:pw@shop.example/a", Some("shop.example"), "/a", ""),
+            ("https://shop.example?x=//y", Some("shop.example"), "/", "x=//y"),
+            ("/a//b", None, "/a/b", ""),
+            ("android-app://com.example.shop/", Some("com.example.shop"), "/", ""),
+        ] {
+            let split = Url::split(url);
+            assert_eq!(split.host().as_deref(), host, "{url}");
+            assert_eq!(split.path(), path, "{url}");
+            assert_eq!(split.query, query, "{url}");
+        }
+    }
+
+    #[test]
+    fn query_parameters_are_decoded() {
+        for (query, expect) in [
+            ("utm_source=a", Some("a")),
+            ("?utm_source=a", Some("a")),
+            ("x=1&utm_source=a+b%2Bc%21", Some("a b+c!")),
+            ("utm_source=a&utm_source=b", Some("a")),
+            ("utm_source=", None),
+            ("utm_source", None),
+            ("xutm_source=a", None),
+            ("utm_source=%D1%8F", Some("я")),
+            ("utm_source=%FF", Some("%FF")),
+        ] {
+            assert_eq!(query_parameter(query, "utm_source").as_deref(), expect, "{query}");
+        }
+    }
+
+    #[test]
+    fn urls_leave_without_personal_values() {
+        for (url, expect) in [
+            ("https://shop.example/a?b=c", "https://shop.example/a?b=c"),
+            ("https://shop.example/?email=jane%40shop.example&b=c", "https://shop.example/?email=&b=c"),
+            ("https://shop.example/?who=jane@shop.example", "https://shop.example/?who="),
+            ("https://shop.example/?Phone=%2B12025550100&b#f", "https://shop.example/?Phone=&b#f"),
+            ("https://jane:pw@shop.example/a", "https://shop.example/a"),
+            ("https://shop.example/u/jane@shop.example/x", "https://shop.example/u//x"),
+        ] {
+            assert_eq!(Url::split(url).clean(url.into()), expect, "{url}");
+        }
+    }
+}

@@ -1,0 +1,612 @@
+//! The JSON of Segment, `RudderStack` and their like: what stands where, and what it means.
+//!
+//! Parts that a tracker got wrong (a context that is a list, an id that is an object) count as missing; only
+//! what the event's type cannot do without makes a record unreadable.
+
+use std::borrow::Cow;
+
+use ripen_records::{Activity, IdKind, Input, LeadId, Origin, Page, Text, Utm, Value};
+use serde::de::MapAccess;
+
+use crate::bounds::{self, NAME_BYTES, TITLE_BYTES, URL_BYTES, UTM_BYTES, cut};
+use crate::identity::{self, Ids, NoId};
+use crate::json::{Members, Object, Raw, raw, skip};
+use crate::needed::{Projected, Projection};
+use crate::outcome::{DeadReason, RawConsent};
+use crate::page::{Url, normalise_path, query_parameter};
+use crate::privacy::{self, without_emails};
+use crate::time::Times;
+use crate::{Source, time::Moment};
+
+/// A message as it stands in its record.
+#[derive(Debug)]
+pub(crate) struct Message<'n, 'de> {
+    pub(crate) times: Times<'de>,
+    pub(crate) batch: Raw<'de>,
+    kind: Raw<'de>,
+    event: Raw<'de>,
+    name: Raw<'de>,
+    message_id: Raw<'de>,
+    message_id_snake: Raw<'de>,
+    anonymous_id: Raw<'de>,
+    user_id: Raw<'de>,
+    previous_id: Raw<'de>,
+    group_id: Raw<'de>,
+    channel: Raw<'de>,
+    request_ip: Raw<'de>,
+    context: Context<'n, 'de>,
+    properties: Properties<'n, 'de>,
+    traits: Traits<'n, 'de>,
+}
+
+/// What a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Track,
+    Page,
+    Screen,
+    Identify,
+    Alias,
+    Group,
+}
+
+#[derive(Debug)]
+struct Context<'n, 'de> {
+    user_agent: Raw<'de>,
+    brands: Raw<'de>,
+    ip: Raw<'de>,
+    group_id: Raw<'de>,
+    channel: Raw<'de>,
+    session_id: Raw<'de>,
+    device_id: Raw<'de>,
+    external_ids: Raw<'de>,
+    page: PageMembers<'de>,
+    campaign: Campaign<'de>,
+    consent: RawConsent<'de>,
+    traits: Traits<'n, 'de>,
+}
+
+#[derive(Debug, Default)]
+struct PageMembers<'de> {
+    url: Raw<'de>,
+    path: Raw<'de>,
+    referrer: Raw<'de>,
+    search: Raw<'de>,
+    title: Raw<'de>,
+}
+
+#[derive(Debug, Default)]
+struct Campaign<'de> {
+    source: Raw<'de>,
+    medium: Raw<'de>,
+    name: Raw<'de>,
+    term: Raw<'de>,
+    content: Raw<'de>,
+}
+
+#[derive(Debug)]
+struct Properties<'n, 'de> {
+    needed: &'n Projection,
+    projected: Projected<'n, 'de>,
+    page: PageMembers<'de>,
+    name: Raw<'de>,
+    email: Raw<'de>,
+    phone: Raw<'de>,
+}
+
+#[derive(Debug)]
+struct Traits<'n, 'de> {
+    needed: &'n Projection,
+    projected: Projected<'n, 'de>,
+    email: Raw<'de>,
+    phone: Raw<'de>,
+}
+
+impl<'n, 'de> Message<'n, 'de> {
+    pub(crate) fn new(properties: &'n Projection, traits: &'n Projection) -> Self {
+        let person = || Traits {
+            needed: traits,
+            projected: Projected::default(),
+            email: Raw::default(),
+            phone: Raw::default(),
+        };
+        Message {
+            times: Times::default(),
+            batch: Raw::default(),
+            kind: Raw::default(),
+            event: Raw::default(),
+            name: Raw::default(),
+            message_id: Raw::default(),
+            message_id_snake: Raw::default(),
+            anonymous_id: Raw::default(),
+            user_id: Raw::default(),
+            previous_id: Raw::default(),
+            group_id: Raw::default(),
+            channel: Raw::default(),
+            request_ip: Raw::default(),
+            context: Context {
+                user_agent: Raw::default(),
+                brands: Raw::default(),
+                ip: Raw::default(),
+                group_id: Raw::default(),
+                channel: Raw::default(),
+                session_id: Raw::default(),
+                device_id: Raw::default(),
+                external_ids: Raw::default(),
+                page: PageMembers::default(),
+                campaign: Campaign::default(),
+                consent: RawConsent::default(),
+                traits: person(),
+            },
+            properties: Properties {
+                needed: properties,
+                projected: Projected::default(),
+                page: PageMembers::default(),
+                name: Raw::default(),
+                email: Raw::default(),
+                phone: Raw::default(),
+            },
+            traits: person(),
+        }
+    }
+
+    /// The user agent, or the brands that a browser names instead of one.
+    pub(crate) fn user_agent(&self) -> Option<Cow<'de, str>> {
+        let user_agent = self.context.user_agent.text().filter(|text| !text.is_empty());
+        user_agent.or_else(|| brands(self.context.brands))
+    }
+
+    pub(crate) fn ip(&self) -> Raw<'de> {
+        self.context.ip.or_if_empty(self.request_ip)
+    }
+
+    pub(crate) fn group(&self) -> Raw<'de> {
+        self.group_id.or_if_empty(self.context.group_id)
+    }
+
+    pub(crate) fn consent(&self) -> RawConsent<'de> {
+        self.context.consent
+    }
+
+    /// The event's name, by the type of the call; what is missing for it, as a dead letter's reason.
+    pub(crate) fn call(&self) -> Result<Call<'de>, (DeadReason, &'static str)> {
+        if self.kind.is_absent() {
+            return Err((DeadReason::WrongShape, "no type"));
+        }
+        let Some(kind) = self.kind.string() else {
+            return Err((DeadReason::WrongShape, "type is no text"));
+        };
+        let kind = Kind::parse(&kind).ok_or((DeadReason::UnknownType, "unknown type"))?;
+        let name = match kind {
+            Kind::Track => {
+                let event = self.event.bounded(NAME_BYTES);
+                without_emails(event.ok_or((DeadReason::WrongShape, "track without an event"))?)
+            }
+            Kind::Page => "page_view".into(),
+            Kind::Screen => "screen_view".into(),
+            Kind::Identify => "identify".into(),
+            Kind::Alias => "alias".into(),
+            Kind::Group => "group".into(),
+        };
+        Ok(Call { kind, name })
+    }
+
+    /// Every legal id, highest rank first.
+    pub(crate) fn ids(&self, call: &Call<'_>) -> Result<Vec<LeadId>, NoId> {
+        let mut ids = Ids::default();
+        let plain = [
+            (IdKind::User, self.user_id),
+            (IdKind::Anon, self.anonymous_id),
+            // An alias call names the older id first; most often it was a cookie.
+            (IdKind::Anon, if call.kind == Kind::Alias { self.previous_id } else { Raw::default() }),
+            (IdKind::Device, self.context.device_id),
+        ];
+        for (kind, id) in plain {
+            if let Some(text) = id.text() {
+                ids.add(kind, &text);
+            }
+        }
+        for crm in self.context.external_ids.elements(bounds::IDS) {
+            let mut external = ExternalId::default();
+            let _ = crm.read(&mut external);
+            let of_crm = external.kind.string().is_some_and(|kind| kind.eq_ignore_ascii_case("crm"));
+            if let (true, Some(text)) = (of_crm, external.id.text()) {
+                ids.add(IdKind::Crm, &text);
+            }
+        }
+        if let Some(text) = self.email(call) {
+            ids.add_email(&text);
+        }
+        if let Some(text) = self.phone(call) {
+            ids.add_phone(&text);
+        }
+        ids.ranked()
+    }
+
+    /// The activity; `ids` are those of [`Self::ids`], `bytes` the message's own JSON text.
+    pub(crate) fn into_activity<'a>(
+        self,
+        call: Call<'de>,
+        ids: &'a [LeadId],
+        moment: Moment,
+        bytes: &str,
+        source: &Source<'a>,
+    ) -> Activity<'a>
+    where
+        'de: 'a,
+        'n: 'a,
+    {
+        let tracker_id = self.message_id.or_if_empty(self.message_id_snake).text();
+        let page = self.page(call.kind);
+        let utm = self.utm();
+        let email = if self.traits.needed.needs("email_domain") { self.address(&call) } else { None };
+        let session = self.context.session_id.bounded(NAME_BYTES).map(|id| Text(without_emails(id)));
+        let origin = self.origin();
+        let mut traits = self.traits.projected;
+        if call.kind == Kind::Group {
+            // A group call's own traits are the account's, not the person's.
+            traits = self.context.traits.projected;
+        } else {
+            traits.fill_from(self.context.traits.projected);
+        }
+        let mut traits = traits.into_fields();
+        if let Some(domain) = email.and_then(|email| privacy::email_domain(&email))
+            && !traits.iter().any(|field| field.name.as_str() == "email_domain")
+        {
+            let value = Value::String(cut(domain.into(), bounds::VALUE_BYTES).into());
+            traits.push(ripen_records::Field { name: "email_domain".into(), value });
+        }
+        Activity {
+            event_id: Text(identity::event_id(tracker_id, bytes, source.timestamp_ms)),
+            name: Text(call.name),
+            t_ms: moment.t_ms,
+            arrival_ms: moment.arrival_ms,
+            clamped: moment.clamped,
+            origin,
+            ids: ids.iter().map(|id| Text::from(id.as_str())).collect(),
+            session,
+            page,
+            utm,
+            properties: self.properties.projected.into_fields(),
+            traits,
+            input: Input { topic: source.topic.into(), partition: source.partition, offset: source.offset },
+        }
+    }
+
+    /// The three places of an address, in the order of how often they hold one.
+    fn email(&self, call: &Call<'_>) -> Option<Cow<'de, str>> {
+        let own = if call.kind == Kind::Group { Raw::default() } else { self.traits.email };
+        self.context.traits.email.or_if_empty(own).or_if_empty(self.properties.email).bounded(NAME_BYTES)
+    }
+
+    fn phone(&self, call: &Call<'_>) -> Option<Cow<'de, str>> {
+        let own = if call.kind == Kind::Group { Raw::default() } else { self.traits.phone };
+        self.context.traits.phone.or_if_empty(own).or_if_empty(self.properties.phone).bounded(NAME_BYTES)
+    }
+
+    /// The address in one of its places, or the id that is one.
+    fn address(&self, call: &Call<'_>) -> Option<Cow<'de, str>> {
+        let shaped = |id: Raw<'de>| id.text().filter(|id| privacy::is_email(id));
+        self.email(call).or_else(|| shaped(self.user_id)).or_else(|| shaped(self.anonymous_id))
+    }
+
+    /// What the tracker says of itself; whether a page makes an origin is decided by who reads the activity.
+    fn origin(&self) -> Origin {
+        let Some(channel) = self.channel.or_if_empty(self.context.channel).string() else {
+            return Origin::Unstated;
+        };
+        match channel.to_ascii_lowercase().as_str() {
+            "web" | "browser" | "client" => Origin::Web,
+            "mobile" | "app" => Origin::App,
+            "server" | "sources" | "cloud" => Origin::Server,
+            _ => Origin::Unstated,
+        }
+    }
+
+    /// The page of the context, else that of the properties, where page calls repeat it.
+    fn page(&self, kind: Kind) -> Option<Page<'de>> {
+        let (context, properties) = (&self.context.page, &self.properties.page);
+        let is_page = matches!(kind, Kind::Page | Kind::Screen);
+        let url = context.url.or_if_empty(properties.url).bounded(usize::MAX);
+        let path = context.path.or_if_empty(properties.path).bounded(usize::MAX);
+        let referrer = context.referrer.or_if_empty(properties.referrer).bounded(usize::MAX);
+        // Other calls have names and titles of their own among their properties: a product's, a file's.
+        let title = if is_page { context.title.or_if_empty(properties.title) } else { context.title };
+        let name = if is_page { self.name.or_if_empty(self.properties.name) } else { Raw::default() };
+        let clean = |text: Cow<'de, str>, bytes| Text(cut(without_emails(text), bytes));
+        let mut page = Page {
+            path: path.map(|path| Text(of_text(path, normalise_path))),
+            title: title.bounded(usize::MAX).map(|title| clean(title, TITLE_BYTES)),
+            name: name.bounded(usize::MAX).map(|name| clean(name, NAME_BYTES)),
+            ..Page::default()
+        };
+        if let Some(url) = url {
+            page.host = of_option(&url, |url| Url::split(url).host()).map(Text);
+            if page.path.is_none() {
+                page.path = Some(Text(of_text(url.clone(), |url| Url::split(url).path())));
+            }
+            page.url = Some(Text(clean_url(url)));
+        }
+        page.referrer = referrer.map(|referrer| Text(clean_url(referrer)));
+        (page != Page::default()).then_some(page)
+    }
+
+    /// The tracker's campaign, field by field else the first value in the URL's query.
+    fn utm(&self) -> Option<Utm<'de>> {
+        let (context, properties) = (&self.context.page, &self.properties.page);
+        let url = context.url.or_if_empty(properties.url).bounded(URL_BYTES).unwrap_or_default();
+        let search = context.search.or_if_empty(properties.search).bounded(URL_BYTES).unwrap_or_default();
+        let query = Url::split(&url).query;
+        let query = if query.is_empty() { &*search } else { query };
+        let has_campaign = query.contains("utm_");
+        let campaign = &self.context.campaign;
+        let field = |stated: Raw<'de>, parameter: &str| -> Option<Text<'de>> {
+            let found = || query_parameter(query, parameter).map(Cow::into_owned).map(Cow::Owned);
+            let text = stated.bounded(usize::MAX);
+            let text = text.or_else(|| if has_campaign { found() } else { None })?;
+            let text = without_emails(text);
+            let plain = !text.chars().any(char::is_uppercase) && text.trim().len() == text.len();
+            let text = if plain { text } else { text.trim().to_lowercase().into() };
+            (!text.is_empty()).then(|| Text(cut(text, UTM_BYTES)))
+        };
+        let utm = Utm {
+            source: field(campaign.source, "utm_source"),
+            medium: field(campaign.medium, "utm_medium"),
+            campaign: field(campaign.name, "utm_campaign"),
+            term: field(campaign.term, "utm_term"),
+            content: field(campaign.content, "utm_content"),
+        };
+        (utm != Utm::default()).then_some(utm)
+    }
+}
+
+/// What a message is, and its event's name.
+#[derive(Debug)]
+pub(crate) struct Call<'de> {
+    kind: Kind,
+    name: Cow<'de, str>,
+}
+
+impl Kind {
+    /// Trackers write the type in every case.
+    fn parse(text: &str) -> Option<Kind> {
+        const KINDS: [(&str, Kind); 6] = [
+            ("track", Kind::Track),
+            ("page", Kind::Page),
+            ("screen", Kind::Screen),
+            ("identify", Kind::Identify),
+            ("alias", Kind::Alias),
+            ("group", Kind::Group),
+        ];
+        KINDS.into_iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, kind)| kind)
+    }
+}
+
+/// Applies a function that borrows to a text that may be owned.
+fn of_text<'a>(text: Cow<'a, str>, f: impl Fn(&str) -> Cow<'_, str>) -> Cow<'a, str> {
+    match text {
+        Cow::Borrowed(text) => f(text),
+        Cow::Owned(text) => Cow::Owned(f(&text).into_owned()),
+    }
+}
+
+fn of_option<'a>(text: &Cow<'a, str>, f: impl Fn(&str) -> Option<Cow<'_, str>>) -> Option<Cow<'a, str>> {
+    match text {
+        Cow::Borrowed(text) => f(text),
+        Cow::Owned(text) => f(text).map(|found| Cow::Owned(found.into_owned())),
+    }
+}
+
+fn clean_url(url: Cow<'_, str>) -> Cow<'_, str> {
+    match url {
+        Cow::Borrowed(url) => Url::split(url).clean(Cow::Borrowed(url)),
+        Cow::Owned(url) => Cow::Owned(Url::split(&url).clean(Cow::Borrowed(&url)).into_owned()),
+    }
+}
+
+/// `[{"brand": "HeadlessChrome", "version": "120"}, …]` as a user agent would name them.
+fn brands<'de>(list: Raw<'de>) -> Option<Cow<'de, str>> {
+    let mut names = String::new();
+    for element in list.elements(8) {
+        let mut brand = Brand::default();
+        let _ = element.read(&mut brand);
+        if let Some(name) = brand.0.bounded(64) {
+            names.push_str(if names.is_empty() { "Mozilla/5.0 " } else { " " });
+            names.push_str(&name);
+        }
+    }
+    (!names.is_empty()).then_some(Cow::Owned(names))
+}
+
+impl<'de> Members<'de> for Message<'_, 'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        let place = match name {
+            "type" => &mut self.kind,
+            "event" => &mut self.event,
+            "name" => &mut self.name,
+            "messageId" => &mut self.message_id,
+            "message_id" => &mut self.message_id_snake,
+            "anonymousId" => &mut self.anonymous_id,
+            "userId" => &mut self.user_id,
+            "previousId" => &mut self.previous_id,
+            "groupId" => &mut self.group_id,
+            "channel" => &mut self.channel,
+            "request_ip" | "requestIp" => &mut self.request_ip,
+            "timestamp" => &mut self.times.timestamp,
+            "originalTimestamp" => &mut self.times.original_timestamp,
+            "sentAt" => &mut self.times.sent_at,
+            "receivedAt" => &mut self.times.received_at,
+            "batch" => &mut self.batch,
+            "context" => return enter(&mut self.context, map),
+            "properties" => return enter(&mut self.properties, map),
+            "traits" => return enter(&mut self.traits, map),
+            _ => return skip(map),
+        };
+        *place = raw(map)?;
+        Ok(())
+    }
+}
+
+impl<'de> Members<'de> for Context<'_, 'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        let place = match name {
+            "userAgent" => &mut self.user_agent,
+            "ip" => &mut self.ip,
+            "groupId" | "group_id" => &mut self.group_id,
+            "channel" => &mut self.channel,
+            "sessionId" | "session_id" => &mut self.session_id,
+            "externalIds" | "externalId" => &mut self.external_ids,
+            "userAgentData" => return enter(&mut Only("brands", &mut self.brands), map),
+            "device" => return enter(&mut Only("id", &mut self.device_id), map),
+            "page" => return enter(&mut self.page, map),
+            "campaign" => return enter(&mut self.campaign, map),
+            "consent" => {
+                return enter(&mut Only("categoryPreferences", &mut self.consent.categories), map);
+            }
+            "consentManagement" => return enter(&mut self.consent, map),
+            "traits" => return enter(&mut self.traits, map),
+            _ => return skip(map),
+        };
+        *place = raw(map)?;
+        Ok(())
+    }
+}
+
+/// One member of an object.
+struct Only<'p, 'de>(&'static str, &'p mut Raw<'de>);
+
+impl<'de> Members<'de> for Only<'_, 'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        if name != self.0 {
+            return skip(map);
+        }
+        *self.1 = raw(map)?;
+        Ok(())
+    }
+}
+
+impl<'de> Members<'de> for RawConsent<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "allowedConsentIds" => self.allowed = raw(map)?,
+            "deniedConsentIds" => self.denied = raw(map)?,
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+impl<'de> PageMembers<'de> {
+    fn place(&mut self, name: &str) -> Option<&mut Raw<'de>> {
+        match name {
+            "url" => Some(&mut self.url),
+            "path" => Some(&mut self.path),
+            "referrer" => Some(&mut self.referrer),
+            "search" => Some(&mut self.search),
+            "title" => Some(&mut self.title),
+            _ => None,
+        }
+    }
+}
+
+impl<'de> Members<'de> for PageMembers<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match self.place(name) {
+            Some(place) => *place = raw(map)?,
+            None => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Members<'de> for Campaign<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "source" => self.source = raw(map)?,
+            "medium" => self.medium = raw(map)?,
+            // The tracker's name of a campaign is utm_campaign.
+            "name" => self.name = raw(map)?,
+            "term" => self.term = raw(map)?,
+            "content" => self.content = raw(map)?,
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Members<'de> for Properties<'_, 'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        let place = match name {
+            "name" => Some(&mut self.name),
+            "email" => Some(&mut self.email),
+            "phone" => Some(&mut self.phone),
+            _ => self.page.place(name),
+        };
+        take(map, self.needed.child(name), place, &mut self.projected)
+    }
+}
+
+impl<'de> Members<'de> for Traits<'_, 'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        let place = match name {
+            "email" => Some(&mut self.email),
+            "phone" => Some(&mut self.phone),
+            _ => None,
+        };
+        take(map, self.needed.child(name), place, &mut self.projected)
+    }
+}
+
+#[derive(Default)]
+struct ExternalId<'de> {
+    id: Raw<'de>,
+    kind: Raw<'de>,
+}
+
+impl<'de> Members<'de> for ExternalId<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "id" => self.id = raw(map)?,
+            "type" => self.kind = raw(map)?,
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Brand<'de>(Raw<'de>);
+
+impl<'de> Members<'de> for Brand<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        if name != "brand" {
+            return skip(map);
+        }
+        self.0 = raw(map)?;
+        Ok(())
+    }
+}
+
+/// Reads the next value into a place of its own, into what the models need, or both.
+fn take<'n, 'de, A: MapAccess<'de>>(
+    map: &mut A,
+    needed: Option<&'n Projection>,
+    place: Option<&mut Raw<'de>>,
+    projected: &mut Projected<'n, 'de>,
+) -> Result<(), A::Error> {
+    if needed.is_none() && place.is_none() {
+        return skip(map);
+    }
+    let value = raw(map)?;
+    if let Some(place) = place {
+        *place = value;
+    }
+    if let Some(needed) = needed {
+        projected.take(needed, value);
+    }
+    Ok(())
+}
+
+fn enter<'de, M: Members<'de>, A: MapAccess<'de>>(members: &mut M, map: &mut A) -> Result<(), A::Error> {
+    map.next_value_seed(Object(members)).map(|_| ())
+}
