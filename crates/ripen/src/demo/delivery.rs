@@ -40,8 +40,7 @@ pub(super) fn deliver(visitor: &mut Visitor, clicks: &[Click], out: &mut Vec<Del
         if mobile && prng.chance(FORGOTTEN_SESSIONS) { prng.between(5 * DAY_MS, 70 * DAY_MS) } else { 0 };
     for click in clicks {
         let true_sent_ms = held_until_ms.unwrap_or(click.at_ms) + prng.between(0, 400);
-        let ahead_ms =
-            if prng.chance(CLOCK_AHEAD) { prng.between(HOUR_MS, 40 * HOUR_MS) } else { 0 };
+        let ahead_ms = if prng.chance(CLOCK_AHEAD) { prng.between(HOUR_MS, 40 * HOUR_MS) } else { 0 };
         let times = Times {
             original_ms: click.at_ms - forgotten_ms + visitor.skew_ms + ahead_ms,
             sent_ms: true_sent_ms + visitor.skew_ms,
@@ -98,7 +97,8 @@ fn broken(prng: &mut Prng, line: &[u8], visitor: &Visitor) -> Vec<u8> {
         0..=3 => line[..line.len() * 2 / 3].to_vec(),
         4 => b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>".to_vec(),
         // A browser that keeps no cookie.
-        5..=6 => text.replacen(&anonymous_id, "\"anonymousId\":\"\"", 1).into_bytes(),
+        5 => text.replacen(&anonymous_id, "\"anonymousId\":\"\"", 1).into_bytes(),
+        6 => text.replacen(&format!("{anonymous_id},"), "", 1).into_bytes(),
         // A template that was never filled in.
         7 => text.replacen(&anonymous_id, "\"anonymousId\":\"undefined\"", 1).into_bytes(),
         8 => text.replacen("\"type\":\"", "\"type\":\"audience", 1).into_bytes(),

@@ -187,12 +187,7 @@ impl Browsing {
         });
     }
 
-    fn push_later(
-        &mut self,
-        visitor: &mut Visitor,
-        call: Call,
-        properties: Vec<(&'static str, Property)>,
-    ) {
+    fn push_later(&mut self, visitor: &mut Visitor, call: Call, properties: Vec<(&'static str, Property)>) {
         self.now_ms += visitor.prng.between(4 * SECOND_MS, 2 * MINUTE_MS);
         self.push(call, properties);
     }

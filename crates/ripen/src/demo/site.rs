@@ -160,9 +160,8 @@ pub(super) const REGION_WEIGHTS: [u32; 5] = [46, 30, 9, 8, 7];
 const FIRST_NAMES: [&str; 12] = [
     "anna", "ivan", "olga", "pavel", "irina", "sergey", "elena", "dmitry", "maria", "nikita", "yulia", "oleg",
 ];
-const LAST_NAMES: [&str; 10] = [
-    "volkov", "orlov", "sokolov", "lebedev", "kozlov", "morozov", "zaytsev", "belov", "komarov", "gusev",
-];
+const LAST_NAMES: [&str; 10] =
+    ["volkov", "orlov", "sokolov", "lebedev", "kozlov", "morozov", "zaytsev", "belov", "komarov", "gusev"];
 const MAIL_DOMAINS: [&str; 4] = ["example.com", "example.org", "mail.example", "inbox.example"];
 
 /// An e-mail address at a domain reserved for examples.

@@ -102,8 +102,7 @@ fn person(person: &Person, start_ms: i64, steps: &[(i64, Step)], browser: usize)
                 properties.iter().map(|(name, value)| (*name, Property::Text((*value).to_owned()))).collect(),
             ),
         };
-        let page =
-            Some(PageView { path: path.to_owned(), search: String::new(), referrer: String::new() });
+        let page = Some(PageView { path: path.to_owned(), search: String::new(), referrer: String::new() });
         let at_ms = start_ms + minute * MINUTE_MS;
         let click = Click { at_ms, call, page, properties, identified: false };
         let times = Times { original_ms: at_ms, sent_ms: at_ms + 20, received_ms: at_ms + 150 };

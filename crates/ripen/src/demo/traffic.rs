@@ -47,7 +47,8 @@ impl Traffic {
             // What arrives after the month is not in the month's log.
             if delivered.arrival_ms < self.end_ms {
                 self.sent += 1;
-                self.on_the_way.push(Reverse(OnTheWay { order: (delivered.arrival_ms, self.sent), delivered }));
+                self.on_the_way
+                    .push(Reverse(OnTheWay { order: (delivered.arrival_ms, self.sent), delivered }));
             }
         }
     }
@@ -161,11 +162,14 @@ mod tests {
         assert!(share("robot_call") > 0, "the voice robot");
         assert!(share("\"userId\":\"u-") > 0, "accounts");
         assert!(share("+03:00\"") > 0, "offsets");
-        let unreadable =
-            lines.iter().filter(|delivered| serde_json::from_slice::<serde::de::IgnoredAny>(&delivered.line).is_err());
+        let unreadable = lines
+            .iter()
+            .filter(|delivered| serde_json::from_slice::<serde::de::IgnoredAny>(&delivered.line).is_err());
         assert!(unreadable.count() > 0, "broken records");
-        let mut ids: Vec<&str> =
-            texts.iter().filter_map(|text| text.split("\"messageId\":\"").nth(1)?.split('"').next()).collect();
+        let mut ids: Vec<&str> = texts
+            .iter()
+            .filter_map(|text| text.split("\"messageId\":\"").nth(1)?.split('"').next())
+            .collect();
         let all = ids.len();
         ids.sort_unstable();
         ids.dedup();

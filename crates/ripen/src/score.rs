@@ -1,0 +1,240 @@
+//! `ripen score`: JSON lines of your own through the same code as production, without a broker.
+//!
+//! Transitions go to standard output as JSON lines. A bad line is named on standard error and counted; it never stops
+//! the others.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, StdoutLock, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use indicatif::HumanCount;
+use ripen_ingest::Limits;
+
+use crate::failure::{CommandResult, Ended, Failure, say};
+use crate::pipeline::{Pipeline, PipelineOptions, PipelineOutput, Place, SourceFormat, SourceRecord};
+
+/// Records that are fed before what came out is taken: a transaction's worth.
+pub(crate) const RECORDS_PER_DRAIN: usize = 1_000;
+
+/// Flags of `ripen score`.
+#[derive(Debug, Clone, Args)]
+pub struct ScoreArguments {
+    /// The scoring model (YAML).
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+    /// The format of the records.
+    #[arg(long, value_name = "FORMAT", value_parser = format)]
+    pub format: SourceFormat,
+    /// Let time run on to this instant (RFC 3339) after the last record, so that leads cool down.
+    #[arg(long, value_name = "TIME", value_parser = instant_ms)]
+    pub until: Option<i64>,
+    /// Files of one record a line, in the order of arrival; `-` is standard input.
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub files: Vec<PathBuf>,
+}
+
+/// Scores the files, one after the other.
+///
+/// # Errors
+/// A file cannot be read, the model does not compile, or standard output cannot be written.
+pub fn run(arguments: &ScoreArguments) -> CommandResult {
+    let text =
+        std::fs::read_to_string(&arguments.model).map_err(|error| Failure::read(&arguments.model, &error))?;
+    let name = arguments.model.display().to_string();
+    let model = Arc::new(ripen_model::compile(&name, &text).map_err(Failure::new)?);
+    // Before hours of the first file are spent, the last one should be known to be there.
+    for path in &arguments.files {
+        readable(path)?;
+    }
+    let pipeline = Pipeline::new(model, &text, arguments.format, PipelineOptions::default());
+    let mut scoring = Scoring {
+        pipeline: pipeline.map_err(Failure::new)?,
+        out: Out { stdout: BufWriter::new(io::stdout().lock()), counts: Counts::default(), failure: None },
+        fed: 0,
+    };
+    for path in &arguments.files {
+        scoring.file(path)?;
+    }
+    scoring.end(arguments.until)
+}
+
+struct Scoring {
+    pipeline: Pipeline,
+    out: Out,
+    fed: usize,
+}
+
+struct Out {
+    stdout: BufWriter<StdoutLock<'static>>,
+    counts: Counts,
+    /// The first thing that went wrong while output was taken.
+    failure: Option<Failure>,
+}
+
+/// Every line that is not blank is scored, filtered or bad.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Counts {
+    read: u64,
+    filtered: u64,
+    bad: u64,
+    transitions: u64,
+}
+
+impl Scoring {
+    fn file(&mut self, path: &Path) -> Result<(), Failure> {
+        let failed = |error: io::Error| Failure::read(path, &error);
+        let standard_input = path == Path::new("-");
+        let name = if standard_input { "stdin".to_owned() } else { path.display().to_string() };
+        let mut input: Box<dyn BufRead> = if standard_input {
+            Box::new(io::stdin().lock())
+        } else {
+            Box::new(BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?))
+        };
+        // One byte more than ingest takes: it is ingest that refuses the line, with its reason.
+        let bound = Limits::default().value_bytes + 1;
+        let mut line = Vec::new();
+        let mut number = 0;
+        while read_line(&mut *input, bound, &mut line).map_err(failed)? {
+            if !line.trim_ascii().is_empty() {
+                self.feed(&line, &name, number)?;
+            }
+            number += 1;
+        }
+        Ok(())
+    }
+
+    fn feed(&mut self, line: &[u8], file: &str, number: i64) -> Result<(), Failure> {
+        self.out.counts.read += 1;
+        self.fed += 1;
+        let place = Place { file, line: number };
+        self.pipeline
+            .feed(SourceRecord { key: None, value: line, timestamp_ms: None, place })
+            .map_err(Failure::new)?;
+        if self.fed == RECORDS_PER_DRAIN {
+            self.fed = 0;
+            self.pipeline.drain(&mut |output| self.out.take(&output)).map_err(Failure::new)?;
+            self.out.checked()?;
+        }
+        Ok(())
+    }
+
+    fn end(mut self, until_ms: Option<i64>) -> CommandResult {
+        self.pipeline.finish(until_ms, &mut |output| self.out.take(&output)).map_err(Failure::new)?;
+        self.out.checked()?;
+        self.out.stdout.flush().map_err(Failure::stdout)?;
+        let Counts { read, filtered, bad, transitions } = self.out.counts;
+        say(format_args!(
+            "read {}, scored {}, filtered {}, bad {}; {} transitions",
+            HumanCount(read),
+            HumanCount(read.saturating_sub(filtered + bad)),
+            HumanCount(filtered),
+            HumanCount(bad),
+            HumanCount(transitions)
+        ));
+        Ok(Ended::Good)
+    }
+}
+
+impl Out {
+    fn take(&mut self, output: &PipelineOutput<'_>) {
+        match output {
+            PipelineOutput::Transition(_, json) => {
+                self.counts.transitions += 1;
+                if self.failure.is_none() {
+                    self.failure = writeln!(self.stdout, "{json}").err().map(Failure::stdout);
+                }
+            }
+            PipelineOutput::DeadLetter { place, reason, detail } => {
+                self.counts.bad += 1;
+                say(format_args!("{}:{}: {reason}: {detail}", place.file, place.line + 1));
+            }
+            PipelineOutput::Filtered { .. } => self.counts.filtered += 1,
+        }
+    }
+
+    fn checked(&mut self) -> Result<(), Failure> {
+        self.failure.take().map_or(Ok(()), Err)
+    }
+}
+
+/// Opens the file and reads nothing of it.
+fn readable(path: &Path) -> Result<(), Failure> {
+    if path == Path::new("-") {
+        return Ok(());
+    }
+    let file = File::open(path).map_err(|error| Failure::read(path, &error))?;
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(Failure::Message(format!("cannot read {}: is a directory", path.display())));
+    }
+    Ok(())
+}
+
+/// The next line without its end, at most `bound` bytes of it; false at the end of the input.
+fn read_line(input: &mut dyn BufRead, bound: usize, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let read = input.take(bound as u64).read_until(b'\n', line)?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+    } else if read == bound {
+        skip_line(input)?;
+    }
+    Ok(read > 0)
+}
+
+fn skip_line(input: &mut dyn BufRead) -> io::Result<()> {
+    loop {
+        let buffer = input.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let skipped = end.map_or(buffer.len(), |end| end + 1);
+        input.consume(skipped);
+        if end.is_some() {
+            return Ok(());
+        }
+    }
+}
+
+fn format(word: &str) -> Result<SourceFormat, String> {
+    SourceFormat::parse(word).ok_or_else(|| {
+        let known: Vec<&str> = SourceFormat::ALL.iter().map(|format| format.as_str()).collect();
+        format!("known formats: {}", known.join(", "))
+    })
+}
+
+fn instant_ms(text: &str) -> Result<i64, String> {
+    let instant: jiff::Timestamp = text.parse().map_err(|_| {
+        "expected an instant such as 2026-11-01T00:00:00+03:00 or 2026-10-31T21:00:00Z".to_owned()
+    })?;
+    Ok(instant.as_millisecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_as_they_like_and_huge_ones_are_cut() {
+        let huge = "x".repeat(3_000);
+        let text = format!("a\nb\r\n\n{huge}\nlast");
+        let mut input = BufReader::with_capacity(100, text.as_bytes());
+        let mut line = Vec::new();
+        let mut lengths = Vec::new();
+        while read_line(&mut input, 1_000, &mut line).unwrap() {
+            lengths.push(line.len());
+        }
+        assert_eq!(lengths, [1, 1, 0, 1_000, 4]);
+    }
+
+    #[test]
+    fn an_instant_needs_its_offset() {
+        assert_eq!(instant_ms("2026-11-01T00:00:00+03:00"), Ok(1_793_480_400_000));
+        assert!(instant_ms("2026-11-01").is_err());
+    }
+}
