@@ -1,1 +1,12 @@
 //! Ripen: real-time lead scoring on Kafka.
+//!
+//! The root package: command line, configuration, HTTP, and the adapters that make operators of the services.
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod failure;
+pub mod health;
+pub mod http;
+pub mod logging;
+pub mod metrics;

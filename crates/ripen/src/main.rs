@@ -1,3 +1,5 @@
 //! The `ripen` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    ripen::cli::run(std::env::args_os())
+}
