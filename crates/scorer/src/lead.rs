@@ -1,0 +1,231 @@
+//! A lead while it is being worked on: the decoded form of its committed bytes.
+//!
+//! Every list is sorted and bounded by the model: `remembered` by `time.remember`, `keys` by each rule's `max` or
+//! by `late_accept`, `evidence` by 32 octaves a slot, `facts`, `latches` and `traits` by what the model names.
+
+use ripen_model::compiled::{FactIx, RuleIx};
+
+/// Marks a rule in a remembered set as counted by the activity that opened a visit, not by the record itself.
+pub(crate) const BY_VISIT: u16 = 0x8000;
+
+/// Where an instant is not known.
+pub(crate) const NEVER: i64 = i64::MIN;
+
+/// One lead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lead {
+    pub(crate) id: Box<str>,
+    /// Arrival of the life's first activity.
+    pub(crate) born_ms: i64,
+    /// The armed deadline: never later than the first instant at which anything may change by itself.
+    pub(crate) deadline_ms: i64,
+    /// The lead's own T: the largest instant of an accepted activity or of a deadline that changed something.
+    pub(crate) last_ms: i64,
+    /// T of the last accepted activity.
+    pub(crate) accepted_ms: i64,
+    /// Activities at or below this are too late; [`NEVER`] for none.
+    pub(crate) floor_ms: i64,
+    /// Event time of the earliest activity with a known id.
+    pub(crate) known_since_ms: Option<i64>,
+    pub(crate) epoch: u32,
+    /// The number of decisions in this life.
+    pub(crate) seq: u32,
+    pub(crate) stage: u16,
+    pub(crate) visit: Option<Visit>,
+    /// By stage; the first stage, always latched, is not listed.
+    pub(crate) latches: Vec<Latch>,
+    /// By (fact, time to live), the unset mark last.
+    pub(crate) facts: Vec<FactMark>,
+    /// By (slot, octave).
+    pub(crate) evidence: Vec<crate::evidence::Octave>,
+    /// By (rule, key).
+    pub(crate) keys: Vec<Key>,
+    /// By (t, id).
+    pub(crate) remembered: Vec<Remembered>,
+    /// The sets that `remembered` points to.
+    pub(crate) sets: RuleSets,
+    /// By trait.
+    pub(crate) traits: Vec<StoredTrait>,
+}
+
+/// The newest visit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Visit {
+    pub(crate) number: u32,
+    /// Pages and screens of this visit so far.
+    pub(crate) pages: u32,
+    pub(crate) start_ms: i64,
+    /// The largest event time of web origin.
+    pub(crate) last_ms: i64,
+    /// From the visit before; `None` in the first visit.
+    pub(crate) gap_ms: Option<i64>,
+    /// Hash of the tracker's session id, never 0.
+    pub(crate) session: Option<u64>,
+}
+
+/// A stage that has been entered and not left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Latch {
+    pub(crate) stage: u16,
+    pub(crate) since_ms: i64,
+}
+
+/// The newest setting of a fact with one time to live, or its newest unsetting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FactMark {
+    pub(crate) fact: u16,
+    /// A place in the fact's times to live, or [`FactMark::UNSET`].
+    pub(crate) ttl: u8,
+    pub(crate) t_ms: i64,
+}
+
+impl FactMark {
+    pub(crate) const UNSET: u8 = u8::MAX;
+}
+
+/// The newest match of one key of one rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) rule: u16,
+    pub(crate) key: u64,
+    pub(crate) t_ms: i64,
+    pub(crate) id: u64,
+    /// The summed property, millionths; 0 for rules without.
+    pub(crate) summed: i64,
+}
+
+impl Key {
+    /// The place in canonical order.
+    pub(crate) fn order(&self) -> (i64, u64) {
+        (self.t_ms, self.id)
+    }
+}
+
+/// An event id that must not count again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Remembered {
+    pub(crate) t_ms: i64,
+    pub(crate) id: u64,
+    /// A place in the lead's [`RuleSets`].
+    pub(crate) set: u16,
+}
+
+/// The distinct sets of rules that activities counted in. Few per lead: most of its activities are alike.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct RuleSets(pub(crate) Vec<Box<[u16]>>);
+
+impl RuleSets {
+    pub(crate) fn intern(&mut self, rules: &[u16]) -> u16 {
+        let known = self.0.iter().position(|set| **set == *rules);
+        let at = known.unwrap_or_else(|| {
+            self.0.push(rules.into());
+            self.0.len() - 1
+        });
+        at as u16
+    }
+
+    pub(crate) fn get(&self, set: u16) -> &[u16] {
+        self.0.get(usize::from(set)).map_or(&[], |rules| rules)
+    }
+}
+
+/// A trait's newest value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredTrait {
+    pub(crate) ix: u16,
+    pub(crate) t_ms: i64,
+    pub(crate) id: u64,
+    pub(crate) value: TraitValue,
+}
+
+/// What a trait keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TraitValue {
+    Boolean(bool),
+    /// Millionths.
+    Number(i64),
+    Text(Box<str>),
+    List(TraitList),
+}
+
+/// A flat list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TraitList(pub(crate) Vec<TraitValue>);
+
+impl Lead {
+    /// A lead without a past, before its first activity.
+    pub(crate) fn new(id: &str, born_ms: i64, epoch: u32) -> Lead {
+        Lead {
+            id: id.into(),
+            born_ms,
+            deadline_ms: i64::MAX,
+            last_ms: born_ms,
+            accepted_ms: born_ms,
+            floor_ms: NEVER,
+            known_since_ms: None,
+            epoch,
+            seq: 0,
+            stage: 0,
+            visit: None,
+            latches: Vec::new(),
+            facts: Vec::new(),
+            evidence: Vec::new(),
+            keys: Vec::new(),
+            remembered: Vec::new(),
+            sets: RuleSets::default(),
+            traits: Vec::new(),
+        }
+    }
+
+    pub(crate) fn latched_since(&self, stage: u16) -> Option<i64> {
+        self.latches.iter().find(|latch| latch.stage == stage).map(|latch| latch.since_ms)
+    }
+
+    pub(crate) fn set_latch(&mut self, stage: u16, since_ms: i64) {
+        let at = self.latches.partition_point(|latch| latch.stage < stage);
+        self.latches.insert(at, Latch { stage, since_ms });
+    }
+
+    pub(crate) fn clear_latch(&mut self, stage: u16) {
+        self.latches.retain(|latch| latch.stage != stage);
+    }
+
+    /// Moves a fact's mark to `t_ms`, if that is newer: all marks are maxima (S8).
+    pub(crate) fn mark_fact(&mut self, fact: FactIx, ttl: u8, t_ms: i64) {
+        match self.facts.binary_search_by(|mark| (mark.fact, mark.ttl).cmp(&(fact.0, ttl))) {
+            Ok(at) => self.facts[at].t_ms = self.facts[at].t_ms.max(t_ms),
+            Err(at) => self.facts.insert(at, FactMark { fact: fact.0, ttl, t_ms }),
+        }
+    }
+
+    pub(crate) fn fact_marks(&self, fact: FactIx) -> &[FactMark] {
+        let start = self.facts.partition_point(|mark| mark.fact < fact.0);
+        let end = self.facts.partition_point(|mark| mark.fact <= fact.0);
+        &self.facts[start..end]
+    }
+
+    pub(crate) fn keys_of(&self, rule: RuleIx) -> &[Key] {
+        let range = self.key_range(rule.0);
+        &self.keys[range]
+    }
+
+    pub(crate) fn key_range(&self, rule: u16) -> std::ops::Range<usize> {
+        let start = self.keys.partition_point(|key| key.rule < rule);
+        start..start + self.keys[start..].partition_point(|key| key.rule == rule)
+    }
+
+    pub(crate) fn stored_trait(&self, ix: u16) -> Option<&TraitValue> {
+        let at = self.traits.binary_search_by(|stored| stored.ix.cmp(&ix)).ok()?;
+        Some(&self.traits[at].value)
+    }
+
+    /// Keeps a present value of a trait, if it is newer by `(t, id)`.
+    pub(crate) fn keep_trait(&mut self, ix: u16, t_ms: i64, id: u64, value: TraitValue) {
+        let stored = StoredTrait { ix, t_ms, id, value };
+        match self.traits.binary_search_by(|stored| stored.ix.cmp(&ix)) {
+            Ok(at) if (t_ms, id) > (self.traits[at].t_ms, self.traits[at].id) => self.traits[at] = stored,
+            Ok(_) => {}
+            Err(at) => self.traits.insert(at, stored),
+        }
+    }
+}

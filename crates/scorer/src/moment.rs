@@ -1,0 +1,357 @@
+//! One activity as rules see it: its fields resolved to the model's slots once.
+
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+use ripen_model::compiled::{KeyPart, PageKindIx, RecordTraitIx, Recurrence, Rule, TraitKind, TraitSource};
+use ripen_model::expression::{EventField, FieldValue, Fields, List};
+use ripen_model::pages::{PageMatch, PageMatcher};
+use ripen_model::{canonical_text, plain_decimal_micros};
+use ripen_records::{Activity, Origin, Text, Value};
+
+use crate::calendar;
+use crate::lead::{TraitList, TraitValue};
+use crate::plan::{Plan, VISIT_STARTED, source_field};
+use crate::visit::Stamp;
+
+/// Texts of a trait are cut here, in bytes; ingest cuts at the same length or earlier.
+const TRAIT_TEXT_BYTES: usize = 256;
+
+/// A list trait keeps so many elements.
+const TRAIT_LIST_ELEMENTS: usize = 32;
+
+/// Paths whose page kind is remembered, across leads. A full memo is emptied: paths repeat, floods do not.
+const MEMO_PATHS: usize = 4_096;
+
+/// Page kinds by path: matching is the most expensive field of a page view, and paths repeat.
+#[derive(Debug, Default)]
+pub(crate) struct PageMemo(HashMap<Box<str>, Option<PageMatch>, FixedState>);
+
+impl PageMemo {
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(crate) fn matches<'m>(&'m mut self, matcher: &PageMatcher, path: &str) -> Option<&'m PageMatch> {
+        if !self.0.contains_key(path) {
+            if self.0.len() >= MEMO_PATHS {
+                self.0.clear();
+            }
+            self.0.insert(path.into(), matcher.matches(path));
+        }
+        self.0.get(path)?.as_ref()
+    }
+}
+
+/// An activity at the moment it is applied.
+#[derive(Debug)]
+pub(crate) struct Moment<'a> {
+    pub(crate) activity: &'a Activity<'a>,
+    plan: &'a Plan,
+    page: Option<&'a PageMatch>,
+    /// Carried properties that the model reads.
+    properties: Vec<(u16, Carried<'a>)>,
+    /// Carried traits that the model reads.
+    traits: Vec<(u16, Carried<'a>)>,
+    /// First 64 bits of BLAKE3 of the event id.
+    pub(crate) id: u64,
+    /// Event time, never above `arrival_ms`.
+    pub(crate) t_ms: i64,
+    pub(crate) arrival_ms: i64,
+    pub(crate) known: bool,
+    pub(crate) stamp: Option<Stamp>,
+    /// This is the derived activity that opens a visit.
+    pub(crate) opens_visit: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Carried<'a> {
+    Boolean(bool),
+    Number(i64),
+    Text(&'a str),
+    List(Elements<'a>),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Elements<'a>(&'a [Value<'a>]);
+
+impl List for Elements<'_> {
+    fn any(&self, test: &mut dyn FnMut(FieldValue<'_>) -> bool) -> bool {
+        self.0.iter().any(|value| match value {
+            Value::Boolean(truth) => test(FieldValue::Boolean(*truth)),
+            Value::Number { micros } => test(FieldValue::Number(*micros)),
+            Value::String(text) if !text.is_empty() => test(FieldValue::Text(text)),
+            Value::String(_) | Value::Array(_) => false,
+        })
+    }
+}
+
+impl<'a> Moment<'a> {
+    /// Resolves the fields of an activity that arrived at `arrival_ms`; `t` is cut to it.
+    pub(crate) fn new(
+        plan: &'a Plan,
+        memo: &'a mut PageMemo,
+        activity: &'a Activity<'a>,
+        known: bool,
+        arrival_ms: i64,
+    ) -> Moment<'a> {
+        let path = activity.page.as_ref().and_then(|page| present(page.path.as_ref()));
+        let carried = |fields: &'a [ripen_records::Field<'a>], slot: &dyn Fn(&str) -> Option<u16>| {
+            let resolve = |f: &'a ripen_records::Field<'a>| Some((slot(&f.name)?, carried(&f.value)?));
+            fields.iter().filter_map(resolve).collect()
+        };
+        Moment {
+            page: path.and_then(|path| memo.matches(&plan.model.pages, path)),
+            properties: carried(&activity.properties, &|name| plan.property(name).map(|ix| ix.0)),
+            traits: carried(&activity.traits, &|name| plan.record_trait(name).map(|ix| ix.0)),
+            id: hash64(activity.event_id.as_bytes()),
+            t_ms: activity.t_ms.min(arrival_ms),
+            arrival_ms,
+            known,
+            stamp: None,
+            opens_visit: false,
+            activity,
+            plan,
+        }
+    }
+
+    /// The activity `visit_started` derived from this one: its page, utm and visit, nothing else of it (S23).
+    pub(crate) fn visit_started(&self) -> Moment<'a> {
+        let mut derived = blake3::Hasher::new();
+        derived.update(self.activity.event_id.as_bytes());
+        derived.update(b"#visit");
+        Moment {
+            properties: Vec::new(),
+            traits: Vec::new(),
+            id: first64(&derived.finalize()),
+            opens_visit: true,
+            ..*self
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        if self.opens_visit { VISIT_STARTED } else { &self.activity.name }
+    }
+
+    /// Whether the activity touches visits: a stated origin decides, else a page, a screen, a session id or a
+    /// page context (S3a).
+    pub(crate) fn is_of_a_visitor(&self) -> bool {
+        match self.activity.origin {
+            Origin::Web | Origin::App => true,
+            Origin::Server => false,
+            Origin::Unstated => {
+                self.is_page() || self.activity.session.is_some() || self.activity.page.is_some()
+            }
+        }
+    }
+
+    pub(crate) fn is_page(&self) -> bool {
+        matches!(self.activity.name.as_str(), "page_view" | "screen_view")
+    }
+
+    /// Hash of the session id, never 0.
+    pub(crate) fn session(&self) -> Option<u64> {
+        present(self.activity.session.as_ref()).map(|session| hash64(session.as_bytes()).max(1))
+    }
+
+    /// Whether the rule matches, its event name aside.
+    pub(crate) fn matches(&self, rule: &Rule) -> bool {
+        (self.known || rule.anonymous) && rule.condition.as_ref().is_none_or(|where_| where_.matches(self))
+    }
+
+    /// The 64 bits that stand for the rule's key (S4): a single calendar part by its number, everything else
+    /// hashed. An absent field is a value of its own; 1 and "1" are one.
+    pub(crate) fn key(&self, rule: &Rule) -> u64 {
+        match &rule.recurrence {
+            // Held for windows only: each activity is its own key.
+            Recurrence::Every => self.id,
+            Recurrence::Once => 0,
+            Recurrence::Per(parts) => match parts.as_slice() {
+                [part] if !matches!(part, KeyPart::Field(_)) => {
+                    calendar::bucket(&self.plan.model.time.zone, part, self.t_ms).unwrap_or(0) as u64
+                }
+                parts => self.hash_parts(parts),
+            },
+        }
+    }
+
+    fn hash_parts(&self, parts: &[KeyPart]) -> u64 {
+        let mut hasher = blake3::Hasher::new();
+        let mut put = |tag: u8, bytes: &[u8]| {
+            hasher.update(&[tag]);
+            hasher.update(&(bytes.len() as u32).to_le_bytes());
+            hasher.update(bytes);
+        };
+        for part in parts {
+            match part {
+                KeyPart::Field(field) => match self.field(*field) {
+                    None | Some(FieldValue::List(_)) => put(0, &[]),
+                    Some(FieldValue::Boolean(truth)) => put(1, &[u8::from(truth)]),
+                    Some(FieldValue::Number(micros)) => put(2, canonical_text(micros).as_bytes()),
+                    Some(FieldValue::Text(text)) => match plain_decimal_micros(text) {
+                        Some(micros) => put(2, canonical_text(micros).as_bytes()),
+                        None => put(3, text.as_bytes()),
+                    },
+                },
+                calendar_part => {
+                    let bucket = calendar::bucket(&self.plan.model.time.zone, calendar_part, self.t_ms);
+                    put(4, &bucket.unwrap_or(0).to_le_bytes());
+                }
+            }
+        }
+        first64(&hasher.finalize())
+    }
+
+    /// The property that `sum` adds up, millionths; what is absent or no number adds nothing.
+    pub(crate) fn summed(&self, rule: &Rule) -> i64 {
+        let value = rule.summed.and_then(|property| self.field(EventField::Property(property)));
+        match value {
+            Some(FieldValue::Number(micros)) => micros,
+            Some(FieldValue::Text(text)) => plain_decimal_micros(text).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    /// The traits that this record carries: place, value.
+    pub(crate) fn carried_traits(&self) -> impl Iterator<Item = (u16, TraitValue)> {
+        let all = self.plan.model.traits.iter().enumerate();
+        all.filter_map(|(ix, definition)| {
+            let first = definition.from.iter().find_map(|&source| self.field(source_field(source)))?;
+            Some((ix as u16, kept(first, definition.kind)?))
+        })
+    }
+
+    /// Whether any trait can come from this record.
+    pub(crate) fn carries_traits(&self) -> bool {
+        let from_property = |source: &TraitSource| matches!(source, TraitSource::Property(_));
+        !self.traits.is_empty()
+            || (!self.properties.is_empty()
+                && self.plan.model.traits.iter().any(|t| t.from.iter().any(from_property)))
+    }
+
+    /// What the activity was about, for explanations: the page's path, else the first key field.
+    pub(crate) fn about(&self, rule: &Rule) -> Option<String> {
+        let key_field = match &rule.recurrence {
+            Recurrence::Per(parts) => parts.iter().find_map(|part| match part {
+                KeyPart::Field(field) => Some(*field),
+                _ => None,
+            }),
+            _ => None,
+        };
+        let text = |value: Option<FieldValue<'_>>| match value? {
+            FieldValue::Text(text) => Some(text.to_owned()),
+            FieldValue::Number(micros) => Some(canonical_text(micros).to_string()),
+            FieldValue::Boolean(_) | FieldValue::List(_) => None,
+        };
+        text(self.field(EventField::PagePath)).or_else(|| key_field.and_then(|field| text(self.field(field))))
+    }
+}
+
+impl Fields for Moment<'_> {
+    fn field(&self, field: EventField) -> Option<FieldValue<'_>> {
+        let (page, utm) = (self.activity.page.as_ref(), self.activity.utm.as_ref());
+        match field {
+            EventField::Event => Some(FieldValue::Text(self.name())),
+            EventField::PageKind => {
+                let kind = self.page_kind()?;
+                Some(FieldValue::Text(self.plan.model.page_kinds.get(kind.ix())?))
+            }
+            EventField::PagePath => text(page?.path.as_ref()),
+            EventField::PageUrl => text(page?.url.as_ref()),
+            EventField::PageHost => text(page?.host.as_ref()),
+            EventField::PageTitle => text(page?.title.as_ref()),
+            EventField::PageReferrer => text(page?.referrer.as_ref()),
+            EventField::PageName => text(page?.name.as_ref()),
+            EventField::PageParameter(ix) => {
+                let (_, value) = self.page?.parameters.iter().find(|(parameter, _)| *parameter == ix)?;
+                (!value.is_empty()).then_some(FieldValue::Text(value))
+            }
+            EventField::UtmSource => text(utm?.source.as_ref()),
+            EventField::UtmMedium => text(utm?.medium.as_ref()),
+            EventField::UtmCampaign => text(utm?.campaign.as_ref()),
+            EventField::UtmTerm => text(utm?.term.as_ref()),
+            EventField::UtmContent => text(utm?.content.as_ref()),
+            EventField::Property(ix) => find(&self.properties, ix.0),
+            EventField::RecordTrait(RecordTraitIx(ix)) => find(&self.traits, ix),
+            EventField::VisitNumber => self.stamp.map(|s| FieldValue::Number(s.number_micros())),
+            EventField::VisitPages => self.stamp.map(|s| FieldValue::Number(s.pages_micros())),
+            EventField::VisitSeconds => self.stamp.map(|s| FieldValue::Number(s.seconds_micros())),
+            EventField::VisitGapDays => self.stamp?.gap_days_micros().map(FieldValue::Number),
+        }
+    }
+
+    fn page_kind(&self) -> Option<PageKindIx> {
+        self.page.map(|page| page.kind)
+    }
+}
+
+/// The first 64 bits of BLAKE3, as a number.
+pub(crate) fn hash64(bytes: &[u8]) -> u64 {
+    first64(&blake3::hash(bytes))
+}
+
+fn first64(hash: &blake3::Hash) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash.as_bytes()[..8]);
+    u64::from_be_bytes(first)
+}
+
+fn present<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
+    text.map(Text::as_str).filter(|text| !text.is_empty())
+}
+
+fn text<'t>(text: Option<&'t Text<'_>>) -> Option<FieldValue<'t>> {
+    present(text).map(FieldValue::Text)
+}
+
+fn carried<'a>(value: &'a Value<'a>) -> Option<Carried<'a>> {
+    Some(match value {
+        Value::Boolean(truth) => Carried::Boolean(*truth),
+        Value::Number { micros } => Carried::Number(*micros),
+        Value::String(text) if text.is_empty() => return None,
+        Value::String(text) => Carried::Text(text),
+        Value::Array(elements) if elements.is_empty() => return None,
+        Value::Array(elements) => Carried::List(Elements(elements)),
+    })
+}
+
+/// Few properties travel with an activity: a scan beats a table.
+fn find<'s>(carried: &'s [(u16, Carried<'_>)], ix: u16) -> Option<FieldValue<'s>> {
+    let (_, value) = carried.iter().find(|(slot, _)| *slot == ix)?;
+    Some(match value {
+        Carried::Boolean(truth) => FieldValue::Boolean(*truth),
+        Carried::Number(micros) => FieldValue::Number(*micros),
+        Carried::Text(text) => FieldValue::Text(text),
+        Carried::List(elements) => FieldValue::List(elements),
+    })
+}
+
+/// A value as the trait's kind keeps it; `None` for one that the kind cannot be, which is as good as absent.
+fn kept(value: FieldValue<'_>, kind: TraitKind) -> Option<TraitValue> {
+    let text = |text: &str| TraitValue::Text(cut(text, TRAIT_TEXT_BYTES).into());
+    match (kind, value) {
+        (TraitKind::Any | TraitKind::Bool, FieldValue::Boolean(truth)) => Some(TraitValue::Boolean(truth)),
+        (TraitKind::Any | TraitKind::Number, FieldValue::Number(micros)) => Some(TraitValue::Number(micros)),
+        (TraitKind::Number, FieldValue::Text(plain)) => plain_decimal_micros(plain).map(TraitValue::Number),
+        (TraitKind::Text | TraitKind::Email | TraitKind::Phone, FieldValue::Number(micros)) => {
+            Some(text(&canonical_text(micros)))
+        }
+        (TraitKind::Any | TraitKind::Text | TraitKind::Email | TraitKind::Phone, FieldValue::Text(t)) => {
+            Some(text(t))
+        }
+        (TraitKind::Any, FieldValue::List(list)) => {
+            let mut elements = Vec::new();
+            list.any(&mut |element| {
+                elements.extend(kept(element, TraitKind::Any));
+                elements.len() >= TRAIT_LIST_ELEMENTS
+            });
+            (!elements.is_empty()).then_some(TraitValue::List(TraitList(elements)))
+        }
+        _ => None,
+    }
+}
+
+/// The longest prefix of at most `bytes` bytes that ends at a character.
+pub(crate) fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}

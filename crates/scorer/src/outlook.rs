@@ -1,0 +1,236 @@
+//! Predicates over a lead: whether they hold, and until when that cannot change by itself (S13).
+//!
+//! Every atom answers (truth at T, `next` > T): without an activity its truth stays until `next`. The answer is
+//! never late; where it is early, whoever waited for it looks again.
+
+use ripen_model::compare;
+use ripen_model::compiled::{FactIx, RuleIx, ScoreIx};
+use ripen_model::expression::{Comparison, Expression, LeadAtom, LeadPredicate, LeadTest, Measure};
+
+use crate::calendar;
+use crate::lead::{FactMark, Key, Lead, TraitValue};
+use crate::plan::Plan;
+use crate::scores;
+
+/// No change by itself, ever.
+pub(crate) const NEVER_CHANGES: i64 = i64::MAX;
+
+/// Truth now, and the instant before which it cannot change by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outlook {
+    pub(crate) truth: bool,
+    pub(crate) next_ms: i64,
+}
+
+/// How far an answer has to reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The exact instant where it can be known.
+    Exact,
+    /// Whether anything can change before this instant; cheap. `next` is the instant, or the next millisecond.
+    Until(i64),
+}
+
+/// A lead at an instant, its scores read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) lead: &'a Lead,
+    pub(crate) at_ms: i64,
+    /// Thousandths, by score.
+    pub(crate) milli: &'a [i64],
+}
+
+impl Outlook {
+    /// True until `next_ms`, or false for ever if that is not in the future.
+    fn until(next_ms: i64, at_ms: i64) -> Outlook {
+        let truth = at_ms < next_ms;
+        Outlook { truth, next_ms: if truth { next_ms } else { NEVER_CHANGES } }
+    }
+
+    /// False until `next_ms`, then true for ever.
+    pub(crate) fn from(next_ms: i64, at_ms: i64) -> Outlook {
+        Outlook::until(next_ms, at_ms).not()
+    }
+
+    fn constant(truth: bool) -> Outlook {
+        Outlook { truth, next_ms: NEVER_CHANGES }
+    }
+
+    pub(crate) fn not(self) -> Outlook {
+        Outlook { truth: !self.truth, ..self }
+    }
+
+    /// All of them: while false, it takes the last of the false ones to change; while true, the first of all.
+    pub(crate) fn all(parts: impl Iterator<Item = Outlook>) -> Outlook {
+        let (mut false_until, mut true_until) = (None, NEVER_CHANGES);
+        for part in parts {
+            if part.truth {
+                true_until = true_until.min(part.next_ms);
+            } else {
+                false_until = false_until.max(Some(part.next_ms));
+            }
+        }
+        match false_until {
+            Some(next_ms) => Outlook { truth: false, next_ms },
+            None => Outlook { truth: true, next_ms: true_until },
+        }
+    }
+
+    /// At least one of them, by De Morgan.
+    fn any(parts: impl Iterator<Item = Outlook>) -> Outlook {
+        Outlook::all(parts.map(Outlook::not)).not()
+    }
+}
+
+impl<'a> View<'a> {
+    /// Whether a predicate holds.
+    pub(crate) fn holds(&self, predicate: &LeadPredicate) -> bool {
+        predicate.holds(&mut |atom| self.atom_holds(atom))
+    }
+
+    /// Whether a predicate holds, and until when that cannot change.
+    pub(crate) fn outlook(&self, predicate: &LeadPredicate, reach: Reach) -> Outlook {
+        match predicate {
+            Expression::Constant(truth) => Outlook::constant(*truth),
+            Expression::Atom(atom) => self.atom(atom, reach),
+            Expression::Not(inner) => self.outlook(inner, reach).not(),
+            Expression::All(parts) => Outlook::all(parts.iter().map(|part| self.outlook(part, reach))),
+            Expression::Any(parts) => Outlook::any(parts.iter().map(|part| self.outlook(part, reach))),
+        }
+    }
+
+    pub(crate) fn atom_holds(&self, atom: &LeadAtom) -> bool {
+        match &atom.test {
+            LeadTest::Score { terms, comparison, threshold_nano } => {
+                comparison.holds(self.weighted_nano(terms).cmp(threshold_nano))
+            }
+            LeadTest::Window { measure, rule, window_ms, comparison, threshold } => {
+                comparison.holds(self.measured(*measure, *rule, *window_ms).cmp(threshold))
+            }
+            _ => self.atom(atom, Reach::Until(self.at_ms + 1)).truth,
+        }
+    }
+
+    /// `Σ weight·milli`, 10⁻⁹.
+    pub(crate) fn weighted_nano(&self, terms: &[(ScoreIx, i64)]) -> i128 {
+        terms.iter().map(|(score, weight)| i128::from(*weight) * i128::from(self.milli[score.ix()])).sum()
+    }
+
+    /// What a window function gives: keys, days, or millionths.
+    pub(crate) fn measured(&self, measure: Measure, rule: RuleIx, window_ms: i64) -> i64 {
+        let inside = self.inside(rule, window_ms);
+        match measure {
+            Measure::Count => inside.count() as i64,
+            Measure::Sum => inside.fold(0_i64, |sum, key| sum.saturating_add(key.summed)),
+            Measure::Days => {
+                let zone = &self.plan.model.time.zone;
+                let mut days: Vec<i64> = inside.map(|key| calendar::day(zone, key.t_ms)).collect();
+                days.sort_unstable();
+                days.dedup();
+                days.len() as i64
+            }
+        }
+    }
+
+    /// Held keys with `T − w < t ≤ T`.
+    fn inside(&self, rule: RuleIx, window_ms: i64) -> impl Iterator<Item = &'a Key> {
+        let at_ms = self.at_ms;
+        let held = self.lead.keys_of(rule).iter();
+        held.filter(move |key| key.t_ms <= at_ms && at_ms < key.t_ms.saturating_add(window_ms))
+    }
+
+    fn atom(&self, atom: &LeadAtom, reach: Reach) -> Outlook {
+        match &atom.test {
+            LeadTest::Score { terms, comparison, threshold_nano } => {
+                self.score_atom(terms, *comparison, *threshold_nano, reach)
+            }
+            LeadTest::Fact(fact) => self.fact(*fact),
+            LeadTest::Trait(ix, test) => {
+                Outlook::constant(test.holds(self.lead.stored_trait(ix.0).map(TraitValue::as_field)))
+            }
+            LeadTest::Traits(left, comparison, right) => {
+                let value = |ix: u16| self.lead.stored_trait(ix).map(TraitValue::as_field);
+                Outlook::constant(compare(value(left.0), *comparison, value(right.0)))
+            }
+            LeadTest::Known => Outlook::constant(self.lead.known_since_ms.is_some()),
+            LeadTest::KnownFor { age_ms } => match self.lead.known_since_ms {
+                None => Outlook::constant(false),
+                Some(since_ms) => Outlook::from(since_ms.saturating_add(*age_ms), self.at_ms),
+            },
+            LeadTest::Window { measure, rule, window_ms, comparison, threshold } => {
+                let truth = comparison.holds(self.measured(*measure, *rule, *window_ms).cmp(threshold));
+                let leaves = self.inside(*rule, *window_ms).map(|key| key.t_ms.saturating_add(*window_ms));
+                Outlook { truth, next_ms: leaves.min().unwrap_or(NEVER_CHANGES) }
+            }
+        }
+    }
+
+    /// True until the last of the settings that no unsetting is newer than has expired (S8).
+    pub(crate) fn fact(&self, fact: FactIx) -> Outlook {
+        let marks = self.lead.fact_marks(fact);
+        let unset_ms = marks.iter().find(|mark| mark.ttl == FactMark::UNSET).map(|mark| mark.t_ms);
+        let ttls_ms = &self.plan.model.facts[fact.ix()].ttls_ms;
+        let ends_ms = |mark: &FactMark| match ttls_ms.get(usize::from(mark.ttl)).copied().flatten() {
+            Some(ttl_ms) => mark.t_ms.saturating_add(ttl_ms),
+            None => NEVER_CHANGES,
+        };
+        let set = marks
+            .iter()
+            .filter(|mark| mark.ttl != FactMark::UNSET && unset_ms.is_none_or(|u| u <= mark.t_ms));
+        match set.map(ends_ms).max() {
+            Some(end_ms) => Outlook::until(end_ms, self.at_ms),
+            None => Outlook::constant(false),
+        }
+    }
+
+    /// The largest T' such that the sum cannot cross the constant anywhere in [T, T'] is found by bisection on
+    /// integers: certain at T, and once uncertain for ever so, since the ranges only widen. Where all weighted
+    /// contributions have one sign, T' + 1 is exactly the first instant at which the truth is another.
+    fn score_atom(
+        &self,
+        terms: &[(ScoreIx, i64)],
+        comparison: Comparison,
+        nano: i128,
+        reach: Reach,
+    ) -> Outlook {
+        let truth = comparison.holds(self.weighted_nano(terms).cmp(&nano));
+        let certain = |to_ms: i64| self.is_certain(terms, comparison, nano, to_ms);
+        if let Reach::Until(end_ms) = reach {
+            let steady = end_ms <= self.at_ms + 1 || certain(end_ms - 1);
+            return Outlook { truth, next_ms: if steady { end_ms } else { self.at_ms + 1 } };
+        }
+        let settled_ms =
+            terms.iter().map(|(score, _)| scores::settled_ms(self.plan, self.lead, *score)).max();
+        let (mut sure, mut unsure) = (self.at_ms, settled_ms.unwrap_or(i64::MIN));
+        if unsure <= sure || certain(unsure) {
+            return Outlook { truth, next_ms: NEVER_CHANGES };
+        }
+        while unsure - sure > 1 {
+            let middle = sure + (unsure - sure) / 2;
+            if certain(middle) {
+                sure = middle;
+            } else {
+                unsure = middle;
+            }
+        }
+        Outlook { truth, next_ms: unsure }
+    }
+
+    /// Whether the comparison has one truth for everything the sum can be in [T, `to_ms`].
+    fn is_certain(&self, terms: &[(ScoreIx, i64)], comparison: Comparison, nano: i128, to_ms: i64) -> bool {
+        let (mut low, mut high) = (0_i128, 0_i128);
+        for &(score, weight) in terms {
+            let (score_low, score_high) = scores::range(self.plan, self.lead, score, self.at_ms, to_ms);
+            let ends =
+                [i128::from(weight) * i128::from(score_low), i128::from(weight) * i128::from(score_high)];
+            low += ends[0].min(ends[1]);
+            high += ends[0].max(ends[1]);
+        }
+        let (low, high) = (low.cmp(&nano), high.cmp(&nano));
+        match comparison {
+            Comparison::Equal | Comparison::NotEqual => low == high,
+            _ => comparison.holds(low) == comparison.holds(high),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Scores at an instant: evidence times points, caps, fits and ranges, in thousandths (S5, S6).
+
+use ripen_model::compiled::{FitTable, ScoreIx};
+use ripen_model::expression::{FieldValue, List};
+use ripen_model::plain_decimal_micros;
+
+use crate::evidence::{self, Decay, OCTAVES};
+use crate::lead::{Lead, TraitList, TraitValue};
+use crate::plan::Plan;
+
+/// Room to read scores in, kept between activities so that reading allocates nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    /// Thousandths, by score.
+    pub(crate) milli: Vec<i64>,
+    decays: Vec<Decay>,
+    sums: Vec<i128>,
+}
+
+impl Reading {
+    /// Reads every score of a lead at an instant.
+    pub(crate) fn read(&mut self, plan: &Plan, lead: &Lead, at_ms: i64) {
+        let model = &plan.model;
+        self.decays.clear();
+        for score in &model.scores {
+            // Scores often share a half-life; the power is the dear part.
+            let same =
+                model.scores[..self.decays.len()].iter().position(|s| s.half_life_ms == score.half_life_ms);
+            let decay = same.map_or_else(|| Decay::at(at_ms, score.half_life_ms), |ix| self.decays[ix]);
+            self.decays.push(decay);
+        }
+        self.sums.clear();
+        self.sums.resize(model.groups.len(), 0);
+        for octaves in lead.evidence.chunk_by(|a, b| a.slot == b.slot) {
+            let slot = &plan.slots[usize::from(octaves[0].slot)];
+            let live = self.decays[usize::from(slot.score)].live(octaves);
+            self.sums[usize::from(slot.group)] += i128::from(slot.points_milli) * i128::from(live);
+        }
+        self.milli.clear();
+        for (ix, score) in model.scores.iter().enumerate() {
+            let decay = self.decays[ix];
+            let groups = plan.score_groups[ix].iter();
+            let grouped: i64 =
+                groups.map(|&g| capped(plan, g, evidence::round(decay.scaled(self.sums[g])))).sum();
+            let total = grouped + fits_milli(plan, lead, ix);
+            self.milli.push(total.clamp(score.min_milli, score.max_milli));
+        }
+    }
+}
+
+/// A group's points after its caps.
+pub(crate) fn capped(plan: &Plan, group: usize, milli: i64) -> i64 {
+    let group = &plan.model.groups[group];
+    milli.min(group.max_milli.unwrap_or(i64::MAX)).max(group.min_milli.unwrap_or(i64::MIN))
+}
+
+/// The live evidence of each slot of a group with its points, at an instant.
+pub(crate) fn live_terms(
+    plan: &Plan,
+    lead: &Lead,
+    group: usize,
+    decay: Decay,
+) -> impl Iterator<Item = (u16, i128)> {
+    let of_group = move |octaves: &&[evidence::Octave]| {
+        usize::from(plan.slots[usize::from(octaves[0].slot)].group) == group
+    };
+    lead.evidence.chunk_by(|a, b| a.slot == b.slot).filter(of_group).map(move |octaves| {
+        let slot = octaves[0].slot;
+        (slot, i128::from(plan.slots[usize::from(slot)].points_milli) * i128::from(decay.live(octaves)))
+    })
+}
+
+/// The points of all fits of a score.
+pub(crate) fn fits_milli(plan: &Plan, lead: &Lead, score: usize) -> i64 {
+    plan.score_fits[score].iter().map(|&fit| fit_milli(plan, lead, fit)).sum()
+}
+
+/// The points of one fit for the trait's current value.
+pub(crate) fn fit_milli(plan: &Plan, lead: &Lead, fit: usize) -> i64 {
+    let fit_ix = fit;
+    let fit = &plan.model.fits[fit];
+    let Some(value) = lead.stored_trait(fit.source.0).map(TraitValue::as_field) else {
+        return fit.missing_milli;
+    };
+    match &fit.table {
+        FitTable::Map(_) => {
+            let tests = plan.fit_tests[fit_ix].iter();
+            let named = tests.clone().find(|(test, _)| test.holds(Some(value)));
+            named.map_or(fit.default_milli, |(_, milli)| *milli)
+        }
+        FitTable::Bands(bands) => {
+            let micros = match value {
+                FieldValue::Number(micros) => Some(micros),
+                FieldValue::Text(text) => plain_decimal_micros(text),
+                FieldValue::Boolean(_) | FieldValue::List(_) => None,
+            };
+            let Some(micros) = micros else { return fit.missing_milli };
+            bands.iter().find(|(bound, _)| *bound <= micros).map_or(fit.default_milli, |(_, milli)| *milli)
+        }
+    }
+}
+
+/// The lowest and highest value that a score can take anywhere in `[from_ms, to_ms]`, if nothing happens.
+///
+/// Positive and negative parts only fall towards zero, each on its own: where a score has but one of them the
+/// bounds are its values at the two ends, exactly.
+pub(crate) fn range(plan: &Plan, lead: &Lead, score: ScoreIx, from_ms: i64, to_ms: i64) -> (i64, i64) {
+    let definition = &plan.model.scores[score.ix()];
+    let (from, to) = (Decay::at(from_ms, definition.half_life_ms), Decay::at(to_ms, definition.half_life_ms));
+    let fits = fits_milli(plan, lead, score.ix());
+    let (mut low, mut high) = (fits, fits);
+    for &group in &plan.score_groups[score.ix()] {
+        let (now_up, now_down) = parts(plan, lead, group, from);
+        let (then_up, then_down) = parts(plan, lead, group, to);
+        low += capped(plan, group, evidence::round(then_up - now_down));
+        high += capped(plan, group, evidence::round(now_up - then_down));
+    }
+    (
+        low.clamp(definition.min_milli, definition.max_milli),
+        high.clamp(definition.min_milli, definition.max_milli),
+    )
+}
+
+/// A group's positive and negative points before rounding, both as magnitudes.
+fn parts(plan: &Plan, lead: &Lead, group: usize, decay: Decay) -> (i128, i128) {
+    let (mut up, mut down) = (0, 0);
+    for (_, term) in live_terms(plan, lead, group, decay) {
+        if term >= 0 { up += term } else { down -= term }
+    }
+    (decay.scaled(up), decay.scaled(down))
+}
+
+/// The instant from which on a score does not change by itself any more.
+pub(crate) fn settled_ms(plan: &Plan, lead: &Lead, score: ScoreIx) -> i64 {
+    let of_score = lead.evidence.iter().filter(|o| plan.slots[usize::from(o.slot)].score == score.0);
+    let gone_ms = |o: &evidence::Octave| {
+        let half_life_ms = plan.slots[usize::from(o.slot)].half_life_ms?;
+        Some(o.k.saturating_add(OCTAVES).saturating_mul(half_life_ms))
+    };
+    of_score.filter_map(gone_ms).max().unwrap_or(i64::MIN)
+}
+
+impl TraitValue {
+    pub(crate) fn as_field(&self) -> FieldValue<'_> {
+        match self {
+            TraitValue::Boolean(truth) => FieldValue::Boolean(*truth),
+            TraitValue::Number(micros) => FieldValue::Number(*micros),
+            TraitValue::Text(text) => FieldValue::Text(text),
+            TraitValue::List(list) => FieldValue::List(list),
+        }
+    }
+}
+
+impl List for TraitList {
+    fn any(&self, test: &mut dyn FnMut(FieldValue<'_>) -> bool) -> bool {
+        self.0.iter().any(|value| test(value.as_field()))
+    }
+}

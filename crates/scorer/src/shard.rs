@@ -1,0 +1,306 @@
+//! One partition: committed leads, the open transaction over them, timers and the clock.
+//!
+//! Everything that is applied is staged: `commit` makes it the state, `abort` drops it without a trace. The shard
+//! reads no clock; the partition's clock is the largest timestamp among its records (S14).
+
+use std::sync::Arc;
+
+use ripen_model::Model;
+use ripen_records::{ActivityRecord, Decision, Switch};
+
+use crate::error::{FilterReason, Refused, StateError};
+use crate::layout::{self, STATE_FORMAT};
+use crate::lead_key::{Base, LeadKey, new_base};
+use crate::meta::{self, Meta};
+use crate::plan::Plan;
+use crate::work::Work;
+
+/// The version of the language's semantics that is executed here.
+pub const SEMANTICS: u16 = 1;
+
+/// Timestamps lie within ±2⁴⁶ ms of 1970: the years −260 to 4199, where no sum of them overflows.
+const LATEST_MS: i64 = 1 << 46;
+
+/// One partition of leads.
+#[derive(Debug)]
+pub struct Shard {
+    work: Work,
+    active: Option<Active>,
+    committed_active: Option<Active>,
+    committed_clock_ms: i64,
+    restored: Option<Meta>,
+}
+
+/// The model that holds.
+#[derive(Debug, Clone)]
+pub(crate) struct Active {
+    pub(crate) epoch: u32,
+    pub(crate) plan: Arc<Plan>,
+}
+
+/// How many deadlines may be fired before the caller wants to commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    left: u32,
+}
+
+impl Budget {
+    /// Room for `deadlines` deadlines; 0 fires none.
+    pub fn new(deadlines: u32) -> Budget {
+        Budget { left: deadlines }
+    }
+
+    /// Takes one, if there is one.
+    pub(crate) fn take(&mut self) -> bool {
+        let some = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        some
+    }
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Applied {
+    /// An activity was accepted.
+    Accepted {
+        /// In how many rules it counted.
+        counted: u16,
+        /// It is its lead's first one.
+        is_new_lead: bool,
+    },
+    /// An activity was not counted.
+    Filtered(FilterReason),
+    /// Only time passed.
+    Ticked,
+    /// A switch: deadlines before it have been fired, [`Shard::switch`] activates its model.
+    Switched,
+    /// The budget is used up and deadlines are still due: commit, then apply the same record again.
+    More,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Shard::new()
+    }
+}
+
+impl Shard {
+    /// An empty partition without a model.
+    pub fn new() -> Shard {
+        Shard {
+            work: Work::new(new_base()),
+            active: None,
+            committed_active: None,
+            committed_clock_ms: i64::MIN,
+            restored: None,
+        }
+    }
+
+    /// Marks all decisions as coming from a backfill of history.
+    pub fn set_historical(&mut self, historical: bool) {
+        self.work.historical = historical;
+    }
+
+    /// The committed leads, for readers.
+    pub fn base(&self) -> Arc<Base> {
+        Arc::clone(&self.work.base)
+    }
+
+    /// Takes one changelog record; the newest one of a lead counts. Only its header is read.
+    ///
+    /// # Errors
+    /// Bytes of another format, or of another lead.
+    pub fn restore_lead(&mut self, lead_id: &str, value: &[u8]) -> Result<(), StateError> {
+        if layout::header(value)?.lead_id != lead_id {
+            return Err(StateError::OtherLead);
+        }
+        self.work.base.insert(LeadKey::of(lead_id), value.into());
+        Ok(())
+    }
+
+    /// Takes a deletion from the changelog.
+    pub fn restore_removal(&mut self, lead_id: &str) {
+        self.work.base.remove(&LeadKey::of(lead_id));
+    }
+
+    /// Takes the partition's own state, as [`Shard::meta`] wrote it.
+    ///
+    /// # Errors
+    /// Bytes that cannot be read.
+    pub fn restore_meta(&mut self, bytes: &[u8]) -> Result<(), StateError> {
+        let meta = meta::decode(bytes)?;
+        self.work.clock_ms = meta.clock_ms;
+        self.committed_clock_ms = meta.clock_ms;
+        self.restored = Some(meta);
+        Ok(())
+    }
+
+    /// The active epoch and model hash; after [`Shard::restore_meta`] those of the state.
+    pub fn epoch(&self) -> Option<(u32, &str)> {
+        let active = self.active.as_ref().map(|active| (active.epoch, active.plan.model.hash.as_str()));
+        let restored = || self.restored.as_ref()?.epoch.as_ref().map(|(epoch, hash)| (*epoch, hash.as_str()));
+        active.or_else(restored)
+    }
+
+    /// Ends restoring with the model of the restored epoch: deadlines are armed.
+    ///
+    /// # Errors
+    /// The state was written under another model, or under none.
+    pub fn set_model(&mut self, model: Arc<Model>) -> Result<(), StateError> {
+        let written = self.epoch().map(|(epoch, hash)| (epoch, hash.to_owned()));
+        let Some((epoch, _)) = written.clone().filter(|(_, hash)| *hash == model.hash) else {
+            let written = written.map(|(_, hash)| hash).unwrap_or_default();
+            return Err(StateError::Model { written, given: model.hash.clone() });
+        };
+        self.active = Some(Active { epoch, plan: Arc::new(Plan::new(model)) });
+        self.committed_active.clone_from(&self.active);
+        self.work.forget_pages();
+        self.work.arm_restored()
+    }
+
+    /// Activates a model, the one that `switch` names. Staged. The switch's record is applied first, until it
+    /// answers [`Applied::Switched`].
+    ///
+    /// # Errors
+    /// Another version of semantics or state, another model than named, or a second, different model: leads
+    /// are not converted yet.
+    pub fn switch(&mut self, switch: &Switch<'_>, model: Arc<Model>) -> Result<(), Refused> {
+        if switch.semantics != SEMANTICS || switch.state_format != STATE_FORMAT {
+            let Switch { semantics, state_format, .. } = *switch;
+            return Err(Refused::SwitchVersion { semantics, state_format });
+        }
+        if *switch.model_hash != *model.hash {
+            let named = switch.model_hash.to_string();
+            return Err(Refused::SwitchModel { named, given: model.hash.clone() });
+        }
+        self.work.forget_pages();
+        let epoch = switch.epoch;
+        match self.epoch() {
+            Some((active, hash)) if hash == model.hash => {
+                // The same model again: leads need nothing.
+                let epoch = epoch.max(active);
+                match &mut self.active {
+                    Some(active) => active.epoch = epoch,
+                    None => self.active = Some(Active { epoch, plan: Arc::new(Plan::new(model)) }),
+                }
+            }
+            Some((_, hash)) => {
+                return Err(Refused::SwitchAgain { active: hash.to_owned(), asked: model.hash.clone() });
+            }
+            None => self.active = Some(Active { epoch, plan: Arc::new(Plan::new(model)) }),
+        }
+        Ok(())
+    }
+
+    /// Moves the clock to the record's log time, fires what is due, then applies the record. `timestamp_ms` is the
+    /// broker's timestamp of the record; decisions are appended to `out`.
+    ///
+    /// # Errors
+    /// See [`Refused`]; nothing of the record is staged then, save the time that it carried and the deadlines
+    /// that were due before it. Without a model nothing at all is staged.
+    pub fn apply(
+        &mut self,
+        lead_id: &str,
+        record: &ActivityRecord<'_>,
+        timestamp_ms: i64,
+        budget: &mut Budget,
+        out: &mut Vec<Decision>,
+    ) -> Result<Applied, Refused> {
+        check_timestamp(timestamp_ms)?;
+        let Some(active) = &self.active else {
+            return self.apply_without_model(record, timestamp_ms);
+        };
+        self.work.clock_ms = self.work.clock_ms.max(timestamp_ms);
+        if !self.work.fire_due(active, budget, out)? {
+            return Ok(Applied::More);
+        }
+        match record {
+            ActivityRecord::Activity(activity) => {
+                check_timestamp(activity.arrival_ms)?;
+                self.work.apply(active, lead_id, activity, out)
+            }
+            ActivityRecord::Tick(_) => Ok(Applied::Ticked),
+            ActivityRecord::Switch(_) => Ok(Applied::Switched),
+            other => Err(unsupported(other)),
+        }
+    }
+
+    /// Gives one changelog record for each touched lead, in the order in which they were touched: its id, and its
+    /// bytes or `None` for a removal.
+    pub fn seal(&mut self, write: &mut impl FnMut(&str, Option<&[u8]>)) {
+        if let Some(active) = &self.active {
+            self.work.seal(active, write);
+        }
+    }
+
+    /// The partition's own state: clock, epoch, model hash.
+    pub fn meta(&self) -> Vec<u8> {
+        meta::encode(self.work.clock_ms, self.epoch())
+    }
+
+    /// Everything staged since the last commit becomes the state.
+    pub fn commit(&mut self) {
+        if let Some(active) = &self.active {
+            self.work.commit(active);
+        }
+        self.committed_clock_ms = self.work.clock_ms;
+        self.committed_active.clone_from(&self.active);
+    }
+
+    /// Everything staged since the last commit is dropped.
+    pub fn abort(&mut self) {
+        self.work.abort();
+        self.work.forget_pages();
+        self.work.clock_ms = self.committed_clock_ms;
+        self.active.clone_from(&self.committed_active);
+    }
+
+    /// The earliest deadline, ms UTC; it may turn out to be one that nobody waits for any more.
+    pub fn next_deadline(&self) -> Option<i64> {
+        self.work.timers.next_ms()
+    }
+
+    /// The partition's clock, ms UTC; `i64::MIN` before the first record.
+    pub fn clock(&self) -> i64 {
+        self.work.clock_ms
+    }
+
+    /// The number of committed leads.
+    pub fn leads(&self) -> usize {
+        self.work.base.len()
+    }
+
+    fn apply_without_model(
+        &mut self,
+        record: &ActivityRecord<'_>,
+        timestamp_ms: i64,
+    ) -> Result<Applied, Refused> {
+        let applied = match record {
+            ActivityRecord::Activity(_) => return Err(Refused::NoModel),
+            ActivityRecord::Tick(_) => Applied::Ticked,
+            ActivityRecord::Switch(_) => Applied::Switched,
+            other => return Err(unsupported(other)),
+        };
+        self.work.clock_ms = self.work.clock_ms.max(timestamp_ms);
+        Ok(applied)
+    }
+}
+
+fn check_timestamp(timestamp_ms: i64) -> Result<(), Refused> {
+    let within = (-LATEST_MS..LATEST_MS).contains(&timestamp_ms);
+    if within { Ok(()) } else { Err(Refused::Timestamp { timestamp_ms }) }
+}
+
+fn unsupported(record: &ActivityRecord<'_>) -> Refused {
+    let kind = match record {
+        ActivityRecord::Link(_) => "link",
+        ActivityRecord::Transfer(_) => "transfer",
+        ActivityRecord::Point(_) => "point",
+        ActivityRecord::Erase(_) => "erase",
+        ActivityRecord::Activity(_) => "activity",
+        ActivityRecord::Tick(_) => "tick",
+        ActivityRecord::Switch(_) => "switch",
+    };
+    Refused::Unsupported { kind }
+}

@@ -1,0 +1,183 @@
+//! Latches, the stage, and when they may change by themselves (S11–S13, S20's forgetting).
+
+use crate::lead::Lead;
+use crate::outlook::{NEVER_CHANGES, Outlook, Reach, View};
+use crate::plan::Plan;
+use crate::scores::Reading;
+
+/// Steps from one possible change to the next before the search for an exact exit gives up: predicates whose
+/// scores have parts of both signs may need many, all others one for each atom.
+const EXIT_STEPS: u32 = 1_000;
+
+/// Why a lead is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// An accepted activity: latches may be set and cleared.
+    Activity,
+    /// A deadline: latches may be cleared, and only those of `overrides` stages set.
+    Deadline,
+}
+
+/// What one evaluation changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Evaluation {
+    /// Stages whose latch was set, ascending.
+    pub(crate) set: Vec<u16>,
+    /// Stages whose latch was cleared, ascending.
+    pub(crate) cleared: Vec<u16>,
+    pub(crate) from: u16,
+    pub(crate) to: u16,
+}
+
+impl Evaluation {
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.set.is_empty() && self.cleared.is_empty() && self.from == self.to
+    }
+}
+
+/// Evaluates latches bottom up, then the stage. `reading` holds the scores at `at_ms`.
+pub(crate) fn evaluate(
+    plan: &Plan,
+    lead: &mut Lead,
+    at_ms: i64,
+    reading: &Reading,
+    on: Occasion,
+) -> Evaluation {
+    let mut evaluation = Evaluation { from: lead.stage, ..Evaluation::default() };
+    for (ix, stage) in plan.model.stages.iter().enumerate().skip(1) {
+        let ix = ix as u16;
+        let view = View { plan, lead, at_ms, milli: &reading.milli };
+        match lead.latched_since(ix) {
+            None => {
+                let may_set = on == Occasion::Activity || stage.overrides;
+                if may_set && stage.enter.as_ref().is_some_and(|enter| view.holds(enter)) {
+                    evaluation.set.push(ix);
+                }
+            }
+            Some(since_ms) => {
+                // While `enter` holds, `exit` is not read.
+                let clears = at_ms >= since_ms.saturating_add(stage.min_dwell_ms)
+                    && stage.exit.as_ref().is_some_and(|exit| view.holds(exit))
+                    && !stage.enter.as_ref().is_some_and(|enter| view.holds(enter));
+                if clears {
+                    evaluation.cleared.push(ix);
+                }
+            }
+        }
+    }
+    for &stage in &evaluation.cleared {
+        lead.clear_latch(stage);
+    }
+    for &stage in &evaluation.set {
+        lead.set_latch(stage, at_ms);
+    }
+    lead.stage = stage_of(plan, lead);
+    evaluation.to = lead.stage;
+    evaluation
+}
+
+/// Ends a life: every latch falls, and with them the stage.
+pub(crate) fn forget(lead: &mut Lead) -> Evaluation {
+    let from = std::mem::take(&mut lead.stage);
+    let cleared = lead.latches.drain(..).map(|latch| latch.stage).collect();
+    Evaluation { set: Vec::new(), cleared, from, to: 0 }
+}
+
+/// An active `overrides` stage, the highest one, else the highest latched stage.
+fn stage_of(plan: &Plan, lead: &Lead) -> u16 {
+    let latched = || lead.latches.iter().rev().map(|latch| latch.stage);
+    latched().find(|stage| plan.overrides.contains(stage)).or_else(|| latched().next()).unwrap_or(0)
+}
+
+/// The first instant, after `at_ms`, at which a latch may change by itself or the lead is forgotten. `reading`
+/// holds the scores at `at_ms`.
+pub(crate) fn next_deadline_ms(plan: &Plan, lead: &Lead, at_ms: i64, reading: &Reading) -> i64 {
+    let view = View { plan, lead, at_ms, milli: &reading.milli };
+    let changes = watched(plan, lead).map(|watch| watch.outlook(&view, Reach::Exact).next_ms);
+    changes.min().unwrap_or(NEVER_CHANGES).min(forget_ms(plan, lead, at_ms)).max(at_ms + 1)
+}
+
+/// Whether the armed deadline is still not late, seen from `at_ms`. What only pushes a deadline away leaves it
+/// armed as it is: whoever finds nothing to do at it arms it anew.
+pub(crate) fn deadline_stands(plan: &Plan, lead: &Lead, at_ms: i64, reading: &Reading) -> bool {
+    let armed_ms = lead.deadline_ms;
+    if armed_ms <= at_ms || armed_ms > forget_ms(plan, lead, at_ms) {
+        return false;
+    }
+    if armed_ms == NEVER_CHANGES {
+        return watched(plan, lead).next().is_none();
+    }
+    let view = View { plan, lead, at_ms, milli: &reading.milli };
+    watched(plan, lead).all(|watch| watch.outlook(&view, Reach::Until(armed_ms)).next_ms >= armed_ms)
+}
+
+/// The exact instant at which the latch of the lead's stage clears if nothing more happens; `None` if it does
+/// not before the lead is forgotten.
+pub(crate) fn expected_exit_ms(plan: &Plan, lead: &Lead, at_ms: i64) -> Option<i64> {
+    let watch =
+        watched(plan, lead).find(|watch| watch.stage == lead.stage && watch.latched_since.is_some())?;
+    let forget_ms = forget_ms(plan, lead, at_ms);
+    let mut reading = Reading::default();
+    let mut at_ms = at_ms;
+    for _ in 0..EXIT_STEPS {
+        reading.read(plan, lead, at_ms);
+        let outlook = watch.outlook(&View { plan, lead, at_ms, milli: &reading.milli }, Reach::Exact);
+        if outlook.truth {
+            return Some(at_ms);
+        }
+        if outlook.next_ms >= forget_ms {
+            return None;
+        }
+        at_ms = outlook.next_ms;
+    }
+    None
+}
+
+/// When the lead is forgotten if nothing more happens; in the future of `at_ms` (S20).
+pub(crate) fn forget_ms(plan: &Plan, lead: &Lead, at_ms: i64) -> i64 {
+    if lead.latches.iter().any(|latch| plan.model.stages[usize::from(latch.stage)].terminal) {
+        return NEVER_CHANGES;
+    }
+    let time = &plan.model.time;
+    let fleeting = lead.known_since_ms.is_none() && lead.stage == 0;
+    let after_ms = if fleeting { time.forget_anonymous_ms.min(time.forget_ms) } else { time.forget_ms };
+    lead.accepted_ms.saturating_add(after_ms).max(at_ms + 1)
+}
+
+/// Whether the lead's time is up at its deadline.
+pub(crate) fn is_forgotten(plan: &Plan, lead: &Lead, deadline_ms: i64) -> bool {
+    forget_ms(plan, lead, deadline_ms - 1) <= deadline_ms
+}
+
+/// A latch that may change without an activity.
+#[derive(Debug, Clone, Copy)]
+struct Watch<'p> {
+    stage: u16,
+    definition: &'p ripen_model::compiled::Stage,
+    latched_since: Option<i64>,
+}
+
+/// Latches that may be cleared, and `overrides` stages that may be entered.
+fn watched<'p>(plan: &'p Plan, lead: &'p Lead) -> impl Iterator<Item = Watch<'p>> {
+    let clearing = lead.latches.iter().filter_map(|latch| {
+        let definition = &plan.model.stages[usize::from(latch.stage)];
+        let watch = Watch { stage: latch.stage, definition, latched_since: Some(latch.since_ms) };
+        definition.exit.is_some().then_some(watch)
+    });
+    let rising = plan.overrides.iter().filter(|stage| lead.latched_since(**stage).is_none()).map(|&stage| {
+        let definition = &plan.model.stages[usize::from(stage)];
+        Watch { stage, definition, latched_since: None }
+    });
+    clearing.chain(rising)
+}
+
+impl Watch<'_> {
+    /// Whether the latch changes now, and when it may next.
+    fn outlook(&self, view: &View<'_>, reach: Reach) -> Outlook {
+        let enter = self.definition.enter.iter().map(|enter| view.outlook(enter, reach));
+        let Some(since_ms) = self.latched_since else { return Outlook::all(enter) };
+        let exit = self.definition.exit.iter().map(|exit| view.outlook(exit, reach));
+        let dwell = Outlook::from(since_ms.saturating_add(self.definition.min_dwell_ms), view.at_ms);
+        Outlook::all(exit.chain(enter.map(Outlook::not)).chain([dwell]))
+    }
+}

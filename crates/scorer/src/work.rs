@@ -1,0 +1,343 @@
+//! The open transaction of a partition: leads that were touched, deadlines that were fired.
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
+
+use ripen_records::{Activity, Cause, Decision, IdKind, LeadId};
+
+use crate::count;
+use crate::error::{Refused, StateError};
+use crate::explain::{self, Circumstances};
+use crate::layout;
+use crate::lead::Lead;
+use crate::lead_key::{Base, KeyHasher, LeadKey};
+use crate::moment::{Moment, PageMemo};
+use crate::outlook::View;
+use crate::plan::Plan;
+use crate::scores::Reading;
+use crate::shard::{Active, Applied, Budget};
+use crate::stages::{self, Occasion};
+use crate::timers::{Timer, Timers};
+use crate::visit;
+
+/// Leads, timers and clock of a partition; what is staged over the committed base.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) base: Arc<Base>,
+    pub(crate) timers: Timers,
+    pub(crate) clock_ms: i64,
+    pub(crate) historical: bool,
+    overlay: HashMap<LeadKey, Touched, BuildHasherDefault<KeyHasher>>,
+    /// Changed leads, in the order of their first change.
+    changed: Vec<LeadKey>,
+    /// What `seal` encoded; `None` for a removal.
+    sealed: Vec<(LeadKey, Option<Box<[u8]>>)>,
+    is_sealed: bool,
+    memo: PageMemo,
+    scratch: Scratch,
+}
+
+/// Room that is used again and again.
+#[derive(Debug, Default)]
+struct Scratch {
+    reading: Reading,
+    counted: Vec<u16>,
+    bytes: Vec<u8>,
+}
+
+/// A decoded lead of the open transaction.
+#[derive(Debug)]
+struct Touched {
+    lead: Lead,
+    is_changed: bool,
+    /// Its life is over; a next activity begins another.
+    is_removed: bool,
+}
+
+impl Work {
+    pub(crate) fn new(base: Arc<Base>) -> Work {
+        Work {
+            base,
+            timers: Timers::default(),
+            clock_ms: i64::MIN,
+            historical: false,
+            overlay: HashMap::default(),
+            changed: Vec::new(),
+            sealed: Vec::new(),
+            is_sealed: false,
+            memo: PageMemo::default(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Arms the deadlines of all committed leads.
+    pub(crate) fn arm_restored(&mut self) -> Result<(), StateError> {
+        let timers = self.base.iter().map(|entry| {
+            let deadline_ms = layout::header(entry.value())?.deadline_ms;
+            Ok(Timer { deadline_ms, key: *entry.key() })
+        });
+        let timers: Vec<Timer> = timers.collect::<Result<_, StateError>>()?;
+        self.timers.restore(timers.into_iter());
+        Ok(())
+    }
+
+    /// Fires what is due at the clock; false if the budget ended first.
+    pub(crate) fn fire_due(
+        &mut self,
+        active: &Active,
+        budget: &mut Budget,
+        out: &mut Vec<Decision>,
+    ) -> Result<bool, Refused> {
+        while self.timers.next_ms().is_some_and(|next_ms| next_ms <= self.clock_ms) {
+            if !budget.take() {
+                return Ok(false);
+            }
+            let Work { timers, overlay, base, .. } = self;
+            let Some(timer) = timers.take(self.clock_ms, |key| lead_id_of(overlay, base, key)) else { break };
+            if self.is_wanted(timer)? {
+                self.fire(active, timer, out)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether the timer is the lead's own deadline.
+    fn is_wanted(&self, timer: Timer) -> Result<bool, StateError> {
+        if let Some(touched) = self.overlay.get(&timer.key) {
+            return Ok(!touched.is_removed && touched.lead.deadline_ms == timer.deadline_ms);
+        }
+        match self.base.get(&timer.key) {
+            Some(bytes) => Ok(layout::header(&bytes)?.deadline_ms == timer.deadline_ms),
+            None => Ok(false),
+        }
+    }
+
+    fn fire(&mut self, active: &Active, timer: Timer, out: &mut Vec<Decision>) -> Result<(), Refused> {
+        let Work { overlay, base, scratch, clock_ms, historical, .. } = self;
+        let plan = &*active.plan;
+        let at_ms = timer.deadline_ms;
+        let Some(touched) = touch(overlay, base, plan, timer.key)? else { return Ok(()) };
+        let lead = &mut touched.lead;
+        scratch.reading.read(plan, lead, at_ms);
+        let is_forgotten = stages::is_forgotten(plan, lead, at_ms);
+        let evaluation = if is_forgotten {
+            stages::forget(lead)
+        } else {
+            stages::evaluate(plan, lead, at_ms, &scratch.reading, Occasion::Deadline)
+        };
+        if !evaluation.is_nothing() {
+            lead.last_ms = lead.last_ms.max(at_ms);
+        }
+        if evaluation.from != evaluation.to {
+            lead.seq += 1;
+            let view = View { plan, lead, at_ms, milli: &scratch.reading.milli };
+            let cause = if is_forgotten { Cause::Forgotten } else { explain::cause_of_deadline(&view) };
+            let of = Circumstances {
+                cause,
+                decided_at_ms: *clock_ms,
+                historical: *historical,
+                moment: None,
+                visit_started: None,
+            };
+            out.push(explain::stage_change(&view, &evaluation, of));
+        }
+        if is_forgotten {
+            touched.is_removed = true;
+        } else {
+            lead.deadline_ms = stages::next_deadline_ms(plan, lead, at_ms, &scratch.reading);
+            self.timers.arm(Timer { deadline_ms: lead.deadline_ms, key: timer.key });
+        }
+        mark_changed(touched, &mut self.changed, timer.key);
+        Ok(())
+    }
+
+    /// Applies an activity; deadlines before it have been fired.
+    pub(crate) fn apply(
+        &mut self,
+        active: &Active,
+        lead_id: &str,
+        activity: &Activity<'_>,
+        out: &mut Vec<Decision>,
+    ) -> Result<Applied, Refused> {
+        let Work { overlay, base, scratch, memo, clock_ms, historical, .. } = self;
+        let plan = &*active.plan;
+        let key = LeadKey::of(lead_id);
+        let arrival_ms = activity.arrival_ms.min(*clock_ms);
+        let is_new_lead = !is_alive(overlay, base, key);
+        if is_new_lead {
+            LeadId::parse(lead_id)?;
+            // A life that ended in this transaction makes room for the next one; the lead stays listed as changed.
+            let is_changed = overlay.get(&key).is_some_and(|touched| touched.is_changed);
+            let lead = Lead::new(lead_id, arrival_ms, active.epoch);
+            overlay.insert(key, Touched { lead, is_changed, is_removed: true });
+        }
+        let Some(touched) = touch(overlay, base, plan, key)? else {
+            return Err(StateError::OtherLead.into());
+        };
+        let known = is_known(lead_id) || activity.ids.iter().any(|id| is_known(id));
+        let mut moment = Moment::new(plan, memo, activity, known, arrival_ms);
+        if let Err(reason) = count::accept(&touched.lead, &moment, plan.model.time.late_accept_ms) {
+            return Ok(Applied::Filtered(reason));
+        }
+        touched.is_removed = false;
+        let lead = &mut touched.lead;
+        let at_ms = arrival_ms.max(lead.last_ms);
+        let visit_started = absorb(plan, lead, &mut moment, at_ms, &mut scratch.counted);
+        scratch.reading.read(plan, lead, at_ms);
+        let evaluation = stages::evaluate(plan, lead, at_ms, &scratch.reading, Occasion::Activity);
+        if evaluation.from != evaluation.to {
+            lead.seq += 1;
+            let view = View { plan, lead, at_ms, milli: &scratch.reading.milli };
+            let of = Circumstances {
+                cause: Cause::Activity,
+                decided_at_ms: *clock_ms,
+                historical: *historical,
+                moment: Some(&moment),
+                visit_started: visit_started.as_ref(),
+            };
+            out.push(explain::stage_change(&view, &evaluation, of));
+        }
+        if !stages::deadline_stands(plan, lead, at_ms, &scratch.reading) {
+            let deadline_ms = stages::next_deadline_ms(plan, lead, at_ms, &scratch.reading);
+            if deadline_ms != lead.deadline_ms {
+                lead.deadline_ms = deadline_ms;
+                self.timers.arm(Timer { deadline_ms, key });
+            }
+        }
+        mark_changed(touched, &mut self.changed, key);
+        Ok(Applied::Accepted { counted: scratch.counted.len() as u16, is_new_lead })
+    }
+
+    /// Encodes every changed lead, once.
+    pub(crate) fn seal(&mut self, active: &Active, write: &mut impl FnMut(&str, Option<&[u8]>)) {
+        self.sealed.clear();
+        for &key in &self.changed {
+            let Some(Touched { lead, is_removed, .. }) = self.overlay.get(&key) else { continue };
+            if *is_removed {
+                write(&lead.id, None);
+                self.sealed.push((key, None));
+                continue;
+            }
+            self.scratch.bytes.clear();
+            layout::encode(&active.plan, lead, &mut self.scratch.bytes);
+            write(&lead.id, Some(&self.scratch.bytes));
+            self.sealed.push((key, Some(self.scratch.bytes.as_slice().into())));
+        }
+        self.is_sealed = true;
+    }
+
+    pub(crate) fn commit(&mut self, active: &Active) {
+        if !self.is_sealed {
+            self.seal(active, &mut |_, _| {});
+        }
+        for (key, bytes) in self.sealed.drain(..) {
+            match bytes {
+                Some(bytes) => self.base.insert(key, bytes),
+                None => self.base.remove(&key).map(|(_, bytes)| bytes),
+            };
+        }
+        self.timers.commit();
+        self.forget_stage();
+        if self.timers.wants_sweep(self.base.len()) {
+            // Committed bytes have been read before; a header that cannot be read keeps its timers unswept.
+            self.arm_restored().unwrap_or_default();
+        }
+    }
+
+    pub(crate) fn abort(&mut self) {
+        self.timers.abort();
+        self.sealed.clear();
+        self.forget_stage();
+    }
+
+    /// Drops the memo of page kinds: it belongs to one model.
+    pub(crate) fn forget_pages(&mut self) {
+        self.memo.clear();
+    }
+
+    fn forget_stage(&mut self) {
+        self.overlay.clear();
+        self.changed.clear();
+        self.is_sealed = false;
+    }
+}
+
+/// Lets a lead take in an accepted activity: visit, traits, facts, evidence, memory. Gives the activity that opened
+/// a visit along with it.
+fn absorb<'a>(
+    plan: &Plan,
+    lead: &mut Lead,
+    moment: &mut Moment<'a>,
+    at_ms: i64,
+    counted: &mut Vec<u16>,
+) -> Option<Moment<'a>> {
+    lead.accepted_ms = at_ms;
+    lead.last_ms = at_ms;
+    if moment.known {
+        let since_ms = lead.known_since_ms.unwrap_or(moment.t_ms);
+        lead.known_since_ms = Some(since_ms.min(moment.t_ms));
+    }
+    if moment.carries_traits() {
+        for (ix, value) in moment.carried_traits() {
+            lead.keep_trait(ix, moment.t_ms, moment.id, value);
+        }
+    }
+    count::seal_keys(plan, lead, at_ms);
+    counted.clear();
+    let entry = visit::enter(lead, moment);
+    moment.stamp = entry.map(|entry| entry.stamp);
+    let opened = entry.is_some_and(|entry| entry.opened) && plan.visit_rules;
+    let visit_started = opened.then(|| moment.visit_started());
+    if let Some(visit_started) = &visit_started {
+        count::count(plan, lead, visit_started, at_ms, counted);
+    }
+    count::count(plan, lead, moment, at_ms, counted);
+    count::remember(plan, lead, moment, counted, at_ms);
+    visit_started
+}
+
+type Overlay = HashMap<LeadKey, Touched, BuildHasherDefault<KeyHasher>>;
+
+/// The decoded lead, from the open transaction or from the base.
+fn touch<'o>(
+    overlay: &'o mut Overlay,
+    base: &Base,
+    plan: &Plan,
+    key: LeadKey,
+) -> Result<Option<&'o mut Touched>, StateError> {
+    use std::collections::hash_map::Entry;
+    match overlay.entry(key) {
+        Entry::Occupied(entry) => Ok(Some(entry.into_mut())),
+        Entry::Vacant(entry) => {
+            let Some(bytes) = base.get(&key) else { return Ok(None) };
+            let lead = layout::decode(plan, &bytes)?;
+            Ok(Some(entry.insert(Touched { lead, is_changed: false, is_removed: false })))
+        }
+    }
+}
+
+fn is_alive(overlay: &Overlay, base: &Base, key: LeadKey) -> bool {
+    overlay.get(&key).map_or_else(|| base.contains_key(&key), |touched| !touched.is_removed)
+}
+
+fn lead_id_of(overlay: &Overlay, base: &Base, key: LeadKey) -> Option<Box<str>> {
+    if let Some(touched) = overlay.get(&key) {
+        return Some(touched.lead.id.clone());
+    }
+    let bytes = base.get(&key)?;
+    layout::header(&bytes).ok().map(|header| header.lead_id.into())
+}
+
+fn mark_changed(touched: &mut Touched, changed: &mut Vec<LeadKey>, key: LeadKey) {
+    if !touched.is_changed {
+        touched.is_changed = true;
+        changed.push(key);
+    }
+}
+
+/// Whether an id is more than a cookie or a device.
+fn is_known(id: &str) -> bool {
+    let kind = id.split_once(':').map(|(kind, _)| kind);
+    kind.is_some_and(|kind| IdKind::ALL.into_iter().any(|k| k.is_known() && k.as_str() == kind))
+}
