@@ -7,6 +7,7 @@
 //! transaction.
 
 pub mod log;
+pub mod memory;
 pub mod metrics;
 pub mod operator;
 pub mod outbox;
@@ -15,10 +16,11 @@ pub mod worker;
 
 mod arena;
 
-pub use crate::log::{Call, ErrorClass, GroupEvent, Log, LogError};
+pub use crate::log::{Call, CommittedOffset, ErrorClass, GroupEvent, Log, LogError, PollLimits};
 pub use crate::operator::{Blocked, Operator, Outcome, Wiring};
 pub use crate::outbox::{Changelog, OutRecord, Outbox, OutboxLimits, To};
 pub use crate::record::{Headers, Record, RecordBatch, TimestampType, TopicPartition};
 pub use crate::worker::{
-    Clock, CommitInterval, FirstStart, Status, Step, Wait, Worker, WorkerConfig, WorkerError,
+    Clock, CommitInterval, FirstStart, PartitionState, PartitionStatus, Status, Step, Wait, Worker,
+    WorkerConfig, WorkerError, run_until_idle,
 };

@@ -85,6 +85,11 @@ impl Outbox {
         self.entries.len() >= self.limits.records || self.arena.bytes_len() >= self.limits.bytes
     }
 
+    /// How many more records fit; 0 when a limit is reached.
+    pub fn remaining(&self) -> usize {
+        if self.is_full() { 0 } else { self.limits.records - self.entries.len() }
+    }
+
     /// Records so far.
     pub fn len(&self) -> usize {
         self.entries.len()

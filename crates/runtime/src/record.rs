@@ -217,6 +217,11 @@ impl RecordBatch {
         self.entries.clear();
     }
 
+    /// Index of the first record at or after `offset`, in a batch of one partition.
+    pub(crate) fn lower_bound(&self, offset: i64) -> usize {
+        self.entries.partition_point(|entry| entry.offset < offset)
+    }
+
     /// Moves the records of a partition from index `from` on to the end of `to`.
     pub(crate) fn move_partition(&mut self, from: usize, at: &TopicPartition, to: &mut RecordBatch) {
         for record in (from..self.len()).map(|index| self.get(index)) {

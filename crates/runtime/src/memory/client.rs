@@ -1,0 +1,359 @@
+//! A member of a group on a log in memory.
+
+use std::time::Duration;
+
+use super::{MemoryLog, State};
+use crate::log::{Call, CommittedOffset, ErrorClass, GroupEvent, Log, LogError, PollLimits};
+use crate::outbox::Outbox;
+use crate::record::{RecordBatch, TopicPartition};
+
+/// Consumer, producer and reader over a [`MemoryLog`]. Dropping it is leaving the group, without commit.
+#[derive(Debug)]
+pub struct MemoryClient {
+    log: MemoryLog,
+    group: String,
+    instance: String,
+    member_epoch: u64,
+    transactional_id: String,
+    producer_epoch: u64,
+    /// Partitions being read, with their next offset.
+    started: Vec<(TopicPartition, i64)>,
+    /// Where the next poll begins, so that no partition starves.
+    turn: usize,
+    open: bool,
+    staged: Outbox,
+    offsets: Vec<(TopicPartition, i64)>,
+    marker: String,
+    reads: Vec<Read>,
+}
+
+#[derive(Debug)]
+struct Read {
+    at: TopicPartition,
+    next: i64,
+    ended: bool,
+}
+
+impl MemoryClient {
+    pub(super) fn join(
+        log: MemoryLog,
+        group: &str,
+        instance: &str,
+        transactional_id: &str,
+        inputs: &[String],
+    ) -> MemoryClient {
+        let mut state = log.lock();
+        let mut all = Vec::new();
+        for input in inputs {
+            let Some(topic) = state.topics.get_mut(input.as_str()) else { continue };
+            for (number, partition) in topic.partitions.iter_mut().enumerate() {
+                partition.register(group);
+                all.push(TopicPartition::new(input.as_str(), number as i32));
+            }
+        }
+        let member_epoch = state.groups.entry(group.to_owned()).or_default().join(instance, all.into_iter());
+        let producer_epoch = state.next_producer(transactional_id);
+        drop(state);
+        MemoryClient {
+            log,
+            group: group.to_owned(),
+            instance: instance.to_owned(),
+            member_epoch,
+            transactional_id: transactional_id.to_owned(),
+            producer_epoch,
+            started: Vec::new(),
+            turn: 0,
+            open: false,
+            staged: Outbox::default(),
+            offsets: Vec::new(),
+            marker: String::new(),
+            reads: Vec::new(),
+        }
+    }
+
+    /// Forgets the group's committed offsets of all partitions, as a broker does after the group's retention.
+    pub fn expire_offsets(&mut self) {
+        let mut state = self.log.lock();
+        for topic in state.topics.values_mut() {
+            for partition in &mut topic.partitions {
+                partition.expire(&self.group);
+            }
+        }
+    }
+
+    fn check_member(&self, state: &State, call: Call) -> Result<(), LogError> {
+        let current = state.groups.get(&self.group);
+        if current.is_some_and(|group| group.is_current(&self.instance, self.member_epoch)) {
+            return Ok(());
+        }
+        Err(failed(ErrorClass::Fenced, call, format!("instance {} has been replaced", self.instance)))
+    }
+
+    fn check_producer(&self, state: &State, call: Call) -> Result<(), LogError> {
+        if state.producers.get(&self.transactional_id) == Some(&self.producer_epoch) {
+            return Ok(());
+        }
+        Err(failed(ErrorClass::Fatal, call, format!("producer {} has been fenced", self.transactional_id)))
+    }
+
+    fn check_open(&self, call: Call) -> Result<(), LogError> {
+        if self.open {
+            return Ok(());
+        }
+        Err(failed(ErrorClass::Fatal, call, "no transaction is open".to_owned()))
+    }
+
+    fn reset(&mut self) {
+        self.open = false;
+        self.staged.clear();
+        self.offsets.clear();
+    }
+}
+
+impl Drop for MemoryClient {
+    fn drop(&mut self) {
+        if let Some(group) = self.log.lock().groups.get_mut(&self.group) {
+            group.leave(&self.instance, self.member_epoch);
+        }
+    }
+}
+
+impl State {
+    fn next_producer(&mut self, transactional_id: &str) -> u64 {
+        let epoch = self.producers.entry(transactional_id.to_owned()).or_default();
+        *epoch += 1;
+        *epoch
+    }
+
+    fn bounds(&self, at: &TopicPartition) -> Result<(i64, i64), LogError> {
+        let partition = self.partition(at).ok_or_else(|| LogError {
+            class: ErrorClass::Fatal,
+            call: Call::Watermarks,
+            place: Some(at.clone()),
+            message: "no such partition".to_owned(),
+        })?;
+        Ok((partition.low(), partition.end()))
+    }
+}
+
+impl Log for MemoryClient {
+    fn poll(
+        &mut self,
+        batch: &mut RecordBatch,
+        limits: PollLimits,
+        held: &[TopicPartition],
+    ) -> Result<(), LogError> {
+        let state = self.log.lock();
+        self.check_member(&state, Call::Poll)?;
+        let (first_len, first_bytes) = (batch.len(), batch.bytes());
+        let count = self.started.len();
+        for offset in 0..count {
+            let index = (self.turn + offset) % count;
+            let (at, next) = &mut self.started[index];
+            let records = limits.records.saturating_sub(batch.len() - first_len);
+            let bytes = limits.bytes.saturating_sub(batch.bytes() - first_bytes);
+            if records == 0 || bytes == 0 {
+                self.turn = index;
+                return Ok(());
+            }
+            if held.contains(at) {
+                continue;
+            }
+            if let Some(partition) = state.partition(at) {
+                *next = partition.read(*next, PollLimits { records, bytes }, batch);
+            }
+        }
+        Ok(())
+    }
+
+    fn next_event(&mut self) -> Option<GroupEvent> {
+        let mut state = self.log.lock();
+        let event = state.groups.get_mut(&self.group)?.next_event(&self.instance);
+        drop(state);
+        if let Some(GroupEvent::Assigned(list)) = &event {
+            self.started.retain(|(at, _)| !list.contains(at));
+        }
+        event
+    }
+
+    fn start(&mut self, partition: &TopicPartition, offset: i64) -> Result<(), LogError> {
+        let state = self.log.lock();
+        let owned = state.groups.get(&self.group).is_some_and(|group| group.owns(&self.instance, partition));
+        drop(state);
+        if !owned {
+            return Err(failed(ErrorClass::Retriable, Call::Assign, format!("{partition} is not assigned")));
+        }
+        self.started.retain(|(at, _)| at != partition);
+        self.started.push((partition.clone(), offset));
+        Ok(())
+    }
+
+    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        self.started.retain(|(at, _)| !partitions.contains(at));
+        if let Some(group) = self.log.lock().groups.get_mut(&self.group) {
+            group.release(&self.instance, partitions);
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, _timeout: Duration) {}
+
+    fn begin(&mut self) -> Result<(), LogError> {
+        let state = self.log.lock();
+        self.check_producer(&state, Call::Begin)?;
+        drop(state);
+        self.reset();
+        self.open = true;
+        Ok(())
+    }
+
+    fn produce(&mut self, out: &Outbox) -> Result<(), LogError> {
+        self.check_open(Call::Produce)?;
+        let mut state = self.log.lock();
+        self.check_producer(&state, Call::Produce)?;
+        for record in out.iter() {
+            if state.place(&record).is_none() {
+                let message = format!("topic {} has no partition {:?}", record.topic, record.to);
+                return Err(failed(ErrorClass::Fatal, Call::Produce, message));
+            }
+        }
+        drop(state);
+        for record in out.iter() {
+            self.staged.push(&record);
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self) -> Result<(), LogError> {
+        self.check_open(Call::Produce)
+    }
+
+    fn send_offsets(&mut self, offsets: &[(TopicPartition, i64)], marker: &str) -> Result<(), LogError> {
+        self.check_open(Call::SendOffsets)?;
+        let state = self.log.lock();
+        self.check_producer(&state, Call::SendOffsets)?;
+        self.check_member(&state, Call::SendOffsets)?;
+        drop(state);
+        self.offsets.clear();
+        self.offsets.extend_from_slice(offsets);
+        self.marker.clear();
+        self.marker.push_str(marker);
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), LogError> {
+        self.check_open(Call::Commit)?;
+        let mut state = self.log.lock();
+        self.check_producer(&state, Call::Commit)?;
+        let mut touched: Vec<(&str, i32)> = Vec::new();
+        for record in self.staged.iter() {
+            let Some(partition) = state.place(&record) else { continue };
+            state.append(&record, partition);
+            if touched.last() != Some(&(record.topic, partition))
+                && !touched.contains(&(record.topic, partition))
+            {
+                touched.push((record.topic, partition));
+            }
+        }
+        for (topic, partition) in touched {
+            if let Some(topic) = state.topics.get_mut(topic) {
+                topic.partitions[partition as usize].mark();
+            }
+        }
+        for (at, offset) in &self.offsets {
+            let compact = state.topics.get(&at.topic).is_some_and(|topic| topic.spec.compact);
+            if let Some(partition) = state.partition_mut(at) {
+                partition.commit(&self.group, *offset, &self.marker, compact);
+            }
+        }
+        drop(state);
+        self.reset();
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<(), LogError> {
+        let state = self.log.lock();
+        self.check_producer(&state, Call::Abort)?;
+        drop(state);
+        self.reset();
+        Ok(())
+    }
+
+    fn recreate(&mut self) -> Result<(), LogError> {
+        let mut state = self.log.lock();
+        self.check_member(&state, Call::Recreate)?;
+        self.producer_epoch = state.next_producer(&self.transactional_id);
+        drop(state);
+        self.reset();
+        Ok(())
+    }
+
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>, LogError> {
+        let state = self.log.lock();
+        let committed =
+            |at| state.partition(at).and_then(|partition| partition.committed(&self.group)).cloned();
+        Ok(partitions.iter().map(committed).collect())
+    }
+
+    fn watermarks(&mut self, partition: &TopicPartition) -> Result<(i64, i64), LogError> {
+        self.log.lock().bounds(partition)
+    }
+
+    fn stable_end(&mut self, partition: &TopicPartition) -> Result<i64, LogError> {
+        Ok(self.log.lock().bounds(partition)?.1)
+    }
+
+    fn offset_at(&mut self, partition: &TopicPartition, at_ms: i64) -> Result<i64, LogError> {
+        let state = self.log.lock();
+        state.bounds(partition)?;
+        Ok(state.partition(partition).map_or(0, |partition| partition.offset_at(at_ms)))
+    }
+
+    fn partition_count(&mut self, topic: &str) -> Result<Option<i32>, LogError> {
+        Ok(self.log.lock().topics.get(topic).map(|topic| topic.spec.partitions.max(1)))
+    }
+
+    fn read_from(&mut self, partition: &TopicPartition, offset: i64) -> Result<(), LogError> {
+        self.read_stop(partition);
+        self.reads.push(Read { at: partition.clone(), next: offset, ended: false });
+        Ok(())
+    }
+
+    fn read_stop(&mut self, partition: &TopicPartition) {
+        self.reads.retain(|read| read.at != *partition);
+    }
+
+    fn read(
+        &mut self,
+        batch: &mut RecordBatch,
+        limits: PollLimits,
+        ended: &mut Vec<TopicPartition>,
+    ) -> Result<(), LogError> {
+        let state = self.log.lock();
+        let first_len = batch.len();
+        for read in &mut self.reads {
+            let Some(partition) = state.partition(&read.at) else { continue };
+            let records = limits.records.saturating_sub(batch.len() - first_len);
+            let before = read.next;
+            read.next = partition.read(read.next, PollLimits { records, ..limits }, batch);
+            let at_end = read.next >= partition.end();
+            if at_end && (!read.ended || read.next > before) {
+                ended.push(read.at.clone());
+            }
+            read.ended = at_end;
+        }
+        Ok(())
+    }
+
+    fn assignment_lost(&self) -> bool {
+        self.check_member(&self.log.lock(), Call::Poll).is_err()
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.log.lock().now_ms
+    }
+}
+
+fn failed(class: ErrorClass, call: Call, message: String) -> LogError {
+    LogError { class, call, place: None, message }
+}

@@ -1,0 +1,410 @@
+//! The worker over the log in memory: exactly once through aborts, unknown outcomes, fencing, crashes and
+//! rebalances.
+
+mod toy;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use proptest::prelude::*;
+use ripen_runtime::memory::{
+    Fault, FaultyLog, MemoryClient, MemoryLog, MemoryReader, MemoryTopic, partition_of,
+};
+use ripen_runtime::{
+    Call, Clock, CommitInterval, ErrorClass, Log, Outbox, OutboxLimits, PartitionState, PollLimits,
+    RecordBatch, TimestampType, TopicPartition, Wait, Worker, WorkerConfig, WorkerError, run_until_idle,
+};
+use toy::{Counter, SECOND_MS, Topics, expected, feed, push};
+
+const PARTITIONS: i32 = 4;
+
+fn log(topics: &Topics) -> MemoryLog {
+    MemoryLog::new(&[
+        MemoryTopic::new(&topics.input, PARTITIONS),
+        MemoryTopic::new(&topics.output, PARTITIONS),
+        MemoryTopic::compacted(&topics.changelog, PARTITIONS),
+        MemoryTopic::compacted(&topics.table, 1),
+    ])
+}
+
+fn client(log: &MemoryLog, topics: &Topics, instance: &str) -> MemoryClient {
+    log.client("counter", instance, &format!("tx-{instance}"), std::slice::from_ref(&topics.input))
+}
+
+fn config() -> WorkerConfig {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let id = format!("w{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    WorkerConfig { clock: Clock::Log, inputs: 7, ..WorkerConfig::new("counter", &id) }
+}
+
+fn worker(log: &MemoryLog, topics: &Topics, instance: &str) -> Worker<MemoryClient, Counter> {
+    Worker::new(client(log, topics, instance), Counter::new(topics), config()).unwrap()
+}
+
+fn outputs(reader: &mut MemoryReader) -> Vec<String> {
+    let mut batch = RecordBatch::new();
+    reader.read(&mut batch, PollLimits { records: usize::MAX, bytes: usize::MAX });
+    let mut texts: Vec<String> =
+        batch.iter().map(|record| String::from_utf8(record.value.unwrap().to_vec()).unwrap()).collect();
+    texts.sort();
+    texts
+}
+
+#[test]
+fn every_record_is_counted_once_and_offsets_move_with_the_state() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let mut reader = log.reader(&topics.output);
+    let mut worker = worker(&log, &topics, "a");
+    let keys: Vec<u8> = (0..200).map(|n| n % 13).collect();
+    log.append(&feed(&topics, &keys, 1));
+    run_until_idle(&mut [&mut worker], 0).unwrap();
+    assert_eq!(outputs(&mut reader), expected(&keys));
+    assert_eq!(worker.operator().total(), 200);
+    assert!(worker.status().ready());
+    assert_eq!(log.held(&topics.input), 0, "consumed records are dropped");
+}
+
+#[test]
+fn a_restarted_worker_goes_on_where_its_predecessor_committed() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let mut reader = log.reader(&topics.output);
+    let keys: Vec<u8> = (0..100).map(|n| n % 5).collect();
+    log.append(&feed(&topics, &keys, 1));
+    let mut first = worker(&log, &topics, "a");
+    for _ in 0..9 {
+        first.step(0).unwrap();
+    }
+    assert!((1..100).contains(&first.operator().total()), "killed in the middle");
+    drop(first);
+    let mut second = worker(&log, &topics, "a");
+    run_until_idle(&mut [&mut second], 0).unwrap();
+    assert_eq!(outputs(&mut reader), expected(&keys));
+    assert!(second.operator().restored_with_meta > 0);
+}
+
+#[test]
+fn expired_offsets_are_replaced_by_the_changelogs_meta_record() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let mut reader = log.reader(&topics.output);
+    let keys: Vec<u8> = (0..50).map(|n| n % 5).collect();
+    log.append(&feed(&topics, &keys, 1));
+    let mut first = worker(&log, &topics, "a");
+    run_until_idle(&mut [&mut first], 0).unwrap();
+    first.log_mut().expire_offsets();
+    drop(first);
+    let mut second = worker(&log, &topics, "a");
+    run_until_idle(&mut [&mut second], 0).unwrap();
+    assert_eq!(outputs(&mut reader), expected(&keys));
+}
+
+#[test]
+fn state_and_offsets_that_disagree_stop_the_partition() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    log.append(&feed(&topics, &[1, 1, 1], 1));
+    let mut first = worker(&log, &topics, "a");
+    run_until_idle(&mut [&mut first], 0).unwrap();
+    drop(first);
+    let mut stranger = client(&log, &topics, "a");
+    let at = TopicPartition::new(topics.input.as_str(), partition_of(b"k1", PARTITIONS));
+    stranger.begin().unwrap();
+    stranger.send_offsets(&[(at.clone(), 1)], "someone").unwrap();
+    stranger.commit().unwrap();
+    drop(stranger);
+    let mut second = worker(&log, &topics, "a");
+    run_until_idle(&mut [&mut second], 0).unwrap();
+    let status = second.status();
+    let stopped = status.partitions.iter().find(|partition| partition.at == at).unwrap();
+    let PartitionState::Blocked(blocked) = &stopped.state else { panic!("{stopped:?}") };
+    assert!(blocked.to_string().contains("committed offset 1 of in["), "{blocked}");
+    assert!(blocked.advice.contains("reset"));
+}
+
+#[test]
+fn a_replaced_member_ends_and_commits_nothing() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let mut reader = log.reader(&topics.output);
+    let mut zombie = worker(&log, &topics, "a");
+    run_until_idle(&mut [&mut zombie], 0).unwrap();
+    let mut heir = worker(&log, &topics, "a");
+    let keys = [1, 2, 3, 1];
+    log.append(&feed(&topics, &keys, 1));
+    assert!(matches!(zombie.step(0), Err(WorkerError::Fenced { .. })));
+    run_until_idle(&mut [&mut heir], 0).unwrap();
+    assert_eq!(outputs(&mut reader), expected(&keys));
+}
+
+#[test]
+fn an_aborted_transaction_is_never_seen() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let mut reader = log.reader(&topics.output);
+    let mut member = client(&log, &topics, "a");
+    let mut out = Outbox::default();
+    push(&mut out, &topics.output, "k1", "aborted", 1);
+    member.begin().unwrap();
+    member.produce(&out).unwrap();
+    member.abort().unwrap();
+    assert!(member.commit().is_err(), "nothing is left to commit");
+    member.begin().unwrap();
+    member.produce(&out).unwrap();
+    member.recreate().unwrap();
+    assert!(member.commit().is_err(), "a new producer has no transaction");
+    assert_eq!(outputs(&mut reader), Vec::<String>::new());
+}
+
+#[test]
+fn partitions_move_between_members_without_loss() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let mut reader = log.reader(&topics.output);
+    let mut a = worker(&log, &topics, "a");
+    let keys: Vec<u8> = (0..60).map(|n| n % 11).collect();
+    log.append(&feed(&topics, &keys[..30], 1));
+    for _ in 0..6 {
+        a.step(0).unwrap();
+    }
+    let mut b = worker(&log, &topics, "b");
+    log.append(&feed(&topics, &keys[30..], 1));
+    run_until_idle(&mut [&mut a, &mut b], 0).unwrap();
+    assert_eq!(a.status().partitions.len(), 2);
+    assert_eq!(b.status().partitions.len(), 2);
+    drop(a);
+    run_until_idle(&mut [&mut b], 0).unwrap();
+    assert_eq!(b.status().partitions.len(), 4);
+    assert_eq!(b.operator().total(), 60);
+    assert_eq!(outputs(&mut reader), expected(&keys));
+}
+
+#[test]
+fn a_storm_of_deadlines_is_cut_and_fires_each_once() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let mut reader = log.reader(&topics.output);
+    let limits = OutboxLimits { records: 10, bytes: usize::MAX };
+    let config = WorkerConfig { outbox: limits, inputs: 1_000, ..config() };
+    let mut worker = Worker::new(client(&log, &topics, "a"), Counter::new(&topics), config).unwrap();
+    let mut out = Outbox::default();
+    for key in 0..250 {
+        push(&mut out, &topics.input, &format!("k{key}"), "until:1000", 1);
+    }
+    for key in 0..PARTITIONS * 20 {
+        push(&mut out, &topics.input, &format!("k{key}"), "", 2_000);
+    }
+    log.append(&out);
+    run_until_idle(&mut [&mut worker], 0).unwrap();
+    let fired: Vec<String> = outputs(&mut reader).into_iter().filter(|text| text.contains('!')).collect();
+    let mut expected: Vec<String> = (0..250).map(|key| format!("k{key}!1000")).collect();
+    expected.sort();
+    assert_eq!(fired, expected);
+    assert!(worker.status().transactions >= 25 + 25, "{} transactions", worker.status().transactions);
+}
+
+#[test]
+fn a_blocked_partition_waits_for_the_table_and_others_go_on() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let mut reader = log.reader(&topics.output);
+    let mut counter = Counter::new(&topics);
+    counter.needs_table = true;
+    let mut worker = Worker::new(client(&log, &topics, "a"), counter, config()).unwrap();
+    let partition = |key: u8| partition_of(format!("k{key}").as_bytes(), PARTITIONS);
+    let other = (2u8..).find(|key| partition(*key) != partition(1)).unwrap();
+    let mut out = Outbox::default();
+    push(&mut out, &topics.input, "k1", "", 1);
+    push(&mut out, &topics.input, "k1", "word:x", 1);
+    push(&mut out, &topics.input, "k1", "", 1);
+    push(&mut out, &topics.input, &format!("k{other}"), "", 1);
+    log.append(&out);
+    run_until_idle(&mut [&mut worker], 0).unwrap();
+    assert_eq!(outputs(&mut reader), ["k1=1".to_owned(), format!("k{other}=1")]);
+    assert!(!worker.status().ready());
+    log.append(&feed(&topics, &[1, other], 1));
+    run_until_idle(&mut [&mut worker], 0).unwrap();
+    assert_eq!(outputs(&mut reader), [format!("k{other}=2")]);
+    let mut table = Outbox::default();
+    push(&mut table, &topics.table, "x", "", 1);
+    log.append(&table);
+    run_until_idle(&mut [&mut worker], 0).unwrap();
+    assert_eq!(outputs(&mut reader), ["k1=2", "k1=3", "k1=4"]);
+    assert!(worker.status().ready());
+}
+
+/// A worker on the wall clock, over topics whose time is the log's.
+fn clocked() -> (Topics, MemoryLog, Worker<MemoryClient, Counter>) {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let input =
+        MemoryTopic { timestamps: TimestampType::LogAppendTime, ..MemoryTopic::new("in2", PARTITIONS) };
+    log.create(&input);
+    let topics = Topics { input: input.name, ..topics };
+    let config = WorkerConfig { clock: Clock::Wall, ..config() };
+    let worker = Worker::new(client(&log, &topics, "a"), Counter::new(&topics), config).unwrap();
+    (topics, log, worker)
+}
+
+#[test]
+fn a_tick_is_written_when_a_deadline_passes_and_only_then() {
+    let (topics, log, mut worker) = clocked();
+    let mut reader = log.reader(&topics.output);
+    let mut inputs = log.reader(&topics.input);
+    let mut out = Outbox::default();
+    push(&mut out, &topics.input, "k1", "until:30500", 0);
+    log.set_now_ms(10 * SECOND_MS);
+    log.append(&out);
+    run_until_idle(&mut [&mut worker], 10 * SECOND_MS).unwrap();
+    assert_eq!(worker.step(10 * SECOND_MS).unwrap(), Wait::Until(30_500));
+    log.set_now_ms(30_499);
+    run_until_idle(&mut [&mut worker], 30_499).unwrap();
+    assert_eq!(outputs(&mut reader), ["k1=1"]);
+    log.set_now_ms(30_500);
+    run_until_idle(&mut [&mut worker], 30_500).unwrap();
+    assert_eq!(outputs(&mut reader), ["k1!30500"]);
+    assert_eq!(outputs(&mut inputs), ["tick", "until:30500"]);
+}
+
+#[test]
+fn an_idle_partition_gets_a_tick_a_minute() {
+    let (topics, log, mut worker) = clocked();
+    let mut inputs = log.reader(&topics.input);
+    for second in 0..=150 {
+        log.set_now_ms(second * SECOND_MS);
+        run_until_idle(&mut [&mut worker], second * SECOND_MS).unwrap();
+    }
+    assert_eq!(outputs(&mut inputs).len(), 2 * PARTITIONS as usize);
+}
+
+#[test]
+fn a_record_from_the_future_is_held_back_until_its_time() {
+    let (topics, log, mut worker) = clocked();
+    let mut reader = log.reader(&topics.output);
+    log.set_now_ms(100 * SECOND_MS);
+    log.append(&feed(&topics, &[1], 0));
+    run_until_idle(&mut [&mut worker], 0).unwrap();
+    assert_eq!(outputs(&mut reader), Vec::<String>::new());
+    assert!(!worker.status().ready());
+    assert_eq!(worker.step(0).unwrap(), Wait::Until(40 * SECOND_MS));
+    run_until_idle(&mut [&mut worker], 40 * SECOND_MS).unwrap();
+    assert_eq!(outputs(&mut reader), ["k1=1"]);
+    assert!(worker.status().ready());
+}
+
+#[test]
+fn a_fixed_interval_collects_records_of_several_steps() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let config = WorkerConfig { commit: CommitInterval::FixedMs(50), inputs: 1_000, ..config() };
+    let mut worker = Worker::new(client(&log, &topics, "a"), Counter::new(&topics), config).unwrap();
+    for now_ms in [0, 10, 20, 40] {
+        log.append(&feed(&topics, &[1, 2], 1));
+        run_until_idle(&mut [&mut worker], now_ms).unwrap();
+        assert_eq!(worker.operator().total(), 0);
+    }
+    assert_eq!(worker.step(40).unwrap(), Wait::Until(50));
+    run_until_idle(&mut [&mut worker], 50).unwrap();
+    assert_eq!(worker.operator().total(), 8);
+    assert_eq!(worker.status().transactions, 1);
+}
+
+#[test]
+fn a_worker_that_needs_a_new_producer_too_often_ends() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let always =
+        |_, call| (call == Call::Commit).then_some(Fault { class: ErrorClass::Unknown, takes_effect: false });
+    let client = FaultyLog::new(client(&log, &topics, "a"), always);
+    let mut worker = Worker::new(client, Counter::new(&topics), config()).unwrap();
+    log.append(&feed(&topics, &[1], 1));
+    let error = run_until_idle(&mut [&mut worker], 0).unwrap_err();
+    assert!(matches!(error, WorkerError::Unstable { count: 5, .. }), "{error}");
+}
+
+#[test]
+fn missing_and_unequal_topics_are_named() {
+    let topics = Topics::new("");
+    let bare = MemoryLog::new(&[MemoryTopic::new(&topics.input, 4), MemoryTopic::new(&topics.output, 1)]);
+    let open = |log: &MemoryLog| {
+        Worker::new(client(log, &topics, "a"), Counter::new(&topics), config())
+            .map(|_| ())
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(open(&bare), "counter: topic counts does not exist; `ripen topics apply` makes it");
+    bare.create(&MemoryTopic::compacted(&topics.changelog, 3));
+    assert_eq!(
+        open(&bare),
+        "counter: topic counts has 3 partitions, in has 4; `ripen topics apply` makes it"
+    );
+}
+
+/// The fault of a run: which call, how.
+type Plan = Arc<Mutex<Vec<(u64, Fault)>>>;
+
+/// Feeds `keys`, makes the planned calls fail, restarts the worker when it ends, until all is done; answers
+/// the outputs.
+fn run_with_faults(keys: &[u8], faults: Vec<(u64, Fault)>, crashes: &[u64]) -> Vec<String> {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let mut reader = log.reader(&topics.output);
+    let plan: Plan = Arc::new(Mutex::new(faults));
+    let calls = Arc::new(AtomicU64::new(0));
+    let start = |crashed: &Arc<Mutex<Option<u64>>>| {
+        let (plan, calls, crashed) = (Arc::clone(&plan), Arc::clone(&calls), Arc::clone(crashed));
+        let faults = move |_, _| {
+            let call = calls.fetch_add(1, Ordering::Relaxed);
+            // A crash after a call looks, to everybody else, as if the process had died in it.
+            if crashed.lock().unwrap().is_some_and(|at| call >= at) {
+                return Some(Fault { class: ErrorClass::Fenced, takes_effect: call % 2 == 0 });
+            }
+            let mut plan = plan.lock().unwrap();
+            let found = plan.iter().position(|(at, _)| *at == call)?;
+            Some(plan.remove(found).1)
+        };
+        let client = FaultyLog::new(client(&log, &topics, "a"), faults);
+        Worker::new(client, Counter::new(&topics), config()).unwrap()
+    };
+    log.append(&feed(&topics, keys, 1));
+    for crash in crashes.iter().map(|at| Some(calls.load(Ordering::Relaxed) + at)).chain([None]) {
+        let crashed = Arc::new(Mutex::new(crash));
+        for now_ms in 0..20 {
+            let mut worker = start(&crashed);
+            // Ten minutes apart: planned faults must not add up to "too often".
+            match run_until_idle(&mut [&mut worker], now_ms * 700_000) {
+                Ok(()) => break,
+                Err(_) => *crashed.lock().unwrap() = None,
+            }
+        }
+    }
+    outputs(&mut reader)
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    let class = prop_oneof![
+        Just(ErrorClass::Retriable),
+        Just(ErrorClass::Abortable),
+        Just(ErrorClass::Fatal),
+        Just(ErrorClass::Unknown),
+    ];
+    // Only an unknown outcome may hide an effect; the other classes say that there was none.
+    (class, any::<bool>()).prop_map(|(class, takes_effect)| Fault {
+        class,
+        takes_effect: takes_effect && class == ErrorClass::Unknown,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+
+    #[test]
+    fn faults_and_crashes_change_no_output(
+        keys in proptest::collection::vec(0u8..9, 1..60),
+        faults in proptest::collection::vec((0u64..60, fault()), 0..6),
+        crashes in proptest::collection::vec(0u64..25, 0..4),
+    ) {
+        prop_assert_eq!(run_with_faults(&keys, faults, &crashes), expected(&keys));
+    }
+}
