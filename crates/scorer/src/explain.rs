@@ -88,7 +88,7 @@ fn decision_id(model_id: &str, lead_id: &str, born_ms: i64, seq: u32) -> Uuid {
     Uuid::new_v5(&DECISIONS, format!("{model_id}\0{lead_id}\0{born_ms}\0{seq}").as_bytes())
 }
 
-fn scores_of(plan: &Plan, milli: &[i64]) -> Vec<Score> {
+pub(crate) fn scores_of(plan: &Plan, milli: &[i64]) -> Vec<Score> {
     let scores = plan.model.scores.iter().zip(milli);
     scores
         .map(|(score, &milli)| {
@@ -100,7 +100,7 @@ fn scores_of(plan: &Plan, milli: &[i64]) -> Vec<Score> {
 
 /// Lines that add up to each score: the i-th rule of a group brings the rounded sum up to it less the rounded sum
 /// before it; caps, fits and the range are lines of their own. Lines of 0 are left out.
-fn lines(view: &View<'_>) -> Vec<Line> {
+pub(crate) fn lines(view: &View<'_>) -> Vec<Line> {
     let View { plan, lead, at_ms, milli } = *view;
     let mut lines = Vec::new();
     for (ix, score) in plan.model.scores.iter().enumerate() {
@@ -206,7 +206,7 @@ fn trait_text(value: &TraitValue) -> String {
     }
 }
 
-fn facts_in_force(view: &View<'_>) -> Vec<String> {
+pub(crate) fn facts_in_force(view: &View<'_>) -> Vec<String> {
     let facts = view.plan.model.facts.iter().enumerate();
     let in_force = facts.filter(|(ix, _)| view.fact(FactIx(*ix as u16)).truth);
     in_force.map(|(_, fact)| fact.name.clone()).collect()

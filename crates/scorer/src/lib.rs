@@ -25,6 +25,7 @@ mod scores;
 mod shard;
 mod stages;
 mod timers;
+mod view;
 mod visit;
 mod work;
 
@@ -32,3 +33,4 @@ pub use error::{FilterReason, Refused, StateError};
 pub use layout::STATE_FORMAT;
 pub use lead_key::{Base, KeyHasher, LeadKey};
 pub use shard::{Applied, Budget, SEMANTICS, Shard};
+pub use view::{LeadReader, LeadView};

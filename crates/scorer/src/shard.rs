@@ -13,6 +13,7 @@ use crate::layout::{self, STATE_FORMAT};
 use crate::lead_key::{Base, LeadKey, new_base};
 use crate::meta::{self, Meta};
 use crate::plan::Plan;
+use crate::view::LeadView;
 use crate::work::Work;
 
 /// The version of the language's semantics that is executed here.
@@ -264,6 +265,18 @@ impl Shard {
     /// The partition's clock, ms UTC; `i64::MIN` before the first record.
     pub fn clock(&self) -> i64 {
         self.work.clock_ms
+    }
+
+    /// A lead as it stands in the open transaction, as of `at_ms` or its own last instant if that is later;
+    /// `None` if there is no such lead.
+    ///
+    /// # Errors
+    /// Committed bytes that cannot be read.
+    pub fn lead(&self, lead_id: &str, at_ms: i64) -> Result<Option<LeadView>, StateError> {
+        match &self.active {
+            Some(active) => self.work.view(&active.plan, LeadKey::of(lead_id), at_ms),
+            None => Ok(None),
+        }
     }
 
     /// The number of committed leads.

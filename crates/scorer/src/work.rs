@@ -19,6 +19,7 @@ use crate::scores::Reading;
 use crate::shard::{Active, Applied, Budget};
 use crate::stages::{self, Occasion};
 use crate::timers::{Timer, Timers};
+use crate::view::{self, LeadView};
 use crate::visit;
 
 /// Leads, timers and clock of a partition; what is staged over the committed base.
@@ -207,6 +208,15 @@ impl Work {
         }
         mark_changed(touched, &mut self.changed, key);
         Ok(Applied::Accepted { counted: scratch.counted.len() as u16, is_new_lead })
+    }
+
+    /// A lead as it stands in the open transaction.
+    pub(crate) fn view(&self, plan: &Plan, key: LeadKey, at_ms: i64) -> Result<Option<LeadView>, StateError> {
+        if let Some(touched) = self.overlay.get(&key) {
+            return Ok((!touched.is_removed).then(|| view::view(plan, &touched.lead, at_ms)));
+        }
+        let Some(bytes) = self.base.get(&key) else { return Ok(None) };
+        Ok(Some(view::view(plan, &layout::decode(plan, &bytes)?, at_ms)))
     }
 
     /// Encodes every changed lead, once.

@@ -1,0 +1,232 @@
+//! Stories: activities as lines of text, run through a shard; what it decided comes back as lines of text.
+//!
+//! A line is `at event [/path] [name=value …]`, `at` a duration after 2026-01-05T00:00Z. Names with a meaning:
+//! `lead` (default `anon:a`), `id` (of the event; default its line), `arrived` (a duration; default `at`),
+//! `origin`, `session`, `traits.x`; every other is a property. The event `tick` only moves the clock.
+
+#![allow(dead_code, reason = "not every test file uses all of it")]
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use ripen_model::{Model, canonical_text, compile, parse_duration_ms, plain_decimal_micros};
+use ripen_records::{
+    Activity, ActivityRecord, Change, Decision, Field, Input, Line, Origin, Page, Switch, Text, Tick, Value,
+};
+use ripen_scorer::{Applied, Budget, SEMANTICS, STATE_FORMAT, Shard};
+
+/// 2026-01-05T00:00Z, a Monday.
+pub(crate) const START_MS: i64 = 1_767_571_200_000;
+
+/// The dealer's model of the repository.
+pub(crate) const DEALER: &str = include_str!("../../../../models/auto-dealer.yaml");
+
+pub(crate) fn model(text: &str) -> Arc<Model> {
+    Arc::new(compile("test.yaml", text).unwrap_or_else(|errors| panic!("{errors}")))
+}
+
+/// A shard that has switched to the model.
+pub(crate) fn shard(model: &Arc<Model>) -> Shard {
+    let mut shard = Shard::new();
+    shard.switch(&switch_to(model, 1), Arc::clone(model)).expect("the first switch");
+    shard.commit();
+    shard
+}
+
+pub(crate) fn switch_to(model: &Model, epoch: u32) -> Switch<'static> {
+    Switch {
+        epoch,
+        model_hash: model.hash.clone().into(),
+        semantics: SEMANTICS,
+        state_format: STATE_FORMAT,
+        at_ms: START_MS,
+    }
+}
+
+/// One line of a story.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    pub(crate) lead: String,
+    pub(crate) at_ms: i64,
+    pub(crate) arrival_ms: i64,
+    pub(crate) record: ActivityRecord<'static>,
+}
+
+pub(crate) fn steps(story: &str) -> Vec<Step> {
+    let lines = story.lines().flat_map(|line| line.split(';')).map(str::trim);
+    lines.filter(|line| !line.is_empty()).enumerate().map(|(number, line)| step(number, line)).collect()
+}
+
+fn after(text: &str) -> i64 {
+    START_MS + duration_ms(text)
+}
+
+pub(crate) fn duration_ms(text: &str) -> i64 {
+    match text.strip_suffix("ms") {
+        Some(ms) => ms.parse().unwrap_or_else(|_| panic!("{text} is no duration")),
+        None => match text {
+            "0" | "0h" => 0,
+            text => parse_duration_ms(text).unwrap_or_else(|| panic!("{text} is no duration")),
+        },
+    }
+}
+
+fn value(text: &str) -> Value<'static> {
+    match text {
+        "true" => Value::Boolean(true),
+        "false" => Value::Boolean(false),
+        text => match plain_decimal_micros(text) {
+            Some(micros) => Value::Number { micros },
+            None => Value::String(text.to_owned().into()),
+        },
+    }
+}
+
+fn step(number: usize, line: &str) -> Step {
+    let mut words = line.split_whitespace();
+    let at_ms = after(words.next().expect("a time"));
+    let name = words.next().expect("an event");
+    let mut activity = Activity {
+        event_id: format!("e{number}").into(),
+        name: name.to_owned().into(),
+        t_ms: at_ms,
+        arrival_ms: at_ms,
+        clamped: false,
+        origin: Origin::Web,
+        ids: Vec::new(),
+        session: None,
+        page: None,
+        utm: None,
+        properties: Vec::new(),
+        traits: Vec::new(),
+        input: Input { topic: Text::from("clicks"), partition: 0, offset: number as i64 },
+    };
+    let mut lead = "anon:a".to_owned();
+    for word in words {
+        if word.starts_with('/') {
+            activity.page = Some(Page { path: Some(word.to_owned().into()), ..Page::default() });
+            continue;
+        }
+        let (key, text) = word.split_once('=').unwrap_or_else(|| panic!("{word} is no name=value"));
+        match key {
+            "lead" => lead = text.to_owned(),
+            "id" => activity.event_id = text.to_owned().into(),
+            "arrived" => activity.arrival_ms = after(text),
+            "session" => activity.session = Some(text.to_owned().into()),
+            "origin" => {
+                activity.origin = match text {
+                    "web" => Origin::Web,
+                    "app" => Origin::App,
+                    "server" => Origin::Server,
+                    _ => Origin::Unstated,
+                }
+            }
+            key => {
+                let (fields, name) = match key.strip_prefix("traits.") {
+                    Some(name) => (&mut activity.traits, name),
+                    None => (&mut activity.properties, key),
+                };
+                fields.push(Field { name: name.to_owned().into(), value: value(text) });
+            }
+        }
+    }
+    activity.ids = vec![lead.clone().into()];
+    let arrival_ms = activity.arrival_ms;
+    let record = match name {
+        "tick" => ActivityRecord::Tick(Tick { wall_ms: at_ms }),
+        _ => ActivityRecord::Activity(activity),
+    };
+    Step { lead, at_ms, arrival_ms, record }
+}
+
+/// Applies a step with all the deadlines it wants.
+pub(crate) fn apply(shard: &mut Shard, step: &Step, out: &mut Vec<Decision>) -> Applied {
+    let mut budget = Budget::new(u32::MAX);
+    let applied = shard.apply(&step.lead, &step.record, step.arrival_ms, &mut budget, out);
+    applied.unwrap_or_else(|refused| panic!("{refused}"))
+}
+
+/// Runs a story, each line a transaction, and says what came of it.
+pub(crate) fn run(model: &Arc<Model>, story: &str) -> (Shard, Vec<Decision>, String) {
+    let mut shard = shard(model);
+    let (mut decisions, mut said) = (Vec::new(), String::new());
+    for step in steps(story) {
+        let before = decisions.len();
+        let applied = apply(&mut shard, &step, &mut decisions);
+        shard.commit();
+        if let Applied::Filtered(reason) = applied {
+            writeln!(said, "{} filtered: {}", since_start(step.at_ms), reason.as_str()).expect("a string");
+        }
+        decisions[before..].iter().for_each(|decision| said.push_str(&say(decision)));
+    }
+    let mut leads: Vec<String> = steps(story).into_iter().map(|step| step.lead).collect();
+    leads.sort();
+    leads.dedup();
+    leads.iter().for_each(|lead| said.push_str(&say_end(&shard, lead)));
+    (shard, decisions, said)
+}
+
+/// A decision in a line, its decisive activities in those below.
+pub(crate) fn say(decision: &Decision) -> String {
+    let Change::StageChange(change) = &decision.change else { return String::new() };
+    let mut line = format!("{} ", since_start(decision.effective_at_ms));
+    if decision.lead != "anon:a" {
+        write!(line, "{} ", decision.lead).expect("a string");
+    }
+    write!(line, "#{} {} → {}", decision.seq, change.from, change.to).expect("a string");
+    if !change.passed.is_empty() {
+        write!(line, " past {}", change.passed.join(", ")).expect("a string");
+    }
+    write!(line, ", {}:", decision.cause.as_str()).expect("a string");
+    for score in decision.scores.iter().filter(|score| score.milli != 0) {
+        write!(line, " {} {}", score.name, canonical_text(score.milli * 1_000)).expect("a string");
+    }
+    if let Some(exit_ms) = decision.expected_exit_at_ms {
+        write!(line, ", leaves at {}", since_start(exit_ms)).expect("a string");
+    }
+    line.push('\n');
+    line
+}
+
+/// How a lead stands at the story's end.
+fn say_end(shard: &Shard, lead: &str) -> String {
+    let name = if lead == "anon:a" { String::new() } else { format!("{lead} ") };
+    let Some(view) = shard.lead(lead, shard.clock()).expect("readable state") else {
+        return format!("{name}gone\n");
+    };
+    let mut line = format!("{name}ends as {}", view.stage);
+    for score in view.scores.iter().filter(|score| score.milli != 0) {
+        write!(line, ", {} {}", score.name, canonical_text(score.milli * 1_000)).expect("a string");
+    }
+    line + "\n"
+}
+
+/// An instant as a duration after the start.
+pub(crate) fn since_start(at_ms: i64) -> String {
+    let ms = at_ms - START_MS;
+    let (days, rest) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
+    let (hours, minutes, seconds) = (rest / 3_600_000, rest / 60_000 % 60, rest % 60_000);
+    let seconds = format!("{}.{:03}", seconds / 1_000, seconds % 1_000);
+    format!("{days}d{hours:02}:{minutes:02}:{seconds:0>6}")
+}
+
+/// Lines of one score.
+pub(crate) fn sum_of(lines: &[Line], score: &str) -> i64 {
+    lines.iter().filter(|line| line.score == score).map(|line| line.milli).sum()
+}
+
+/// Runs a story and compares what was said.
+pub(crate) fn check(model_text: &str, story: &str, expect: expect_test::Expect) {
+    let (_, decisions, said) = run(&model(model_text), story);
+    for decision in &decisions {
+        for score in &decision.scores {
+            assert_eq!(
+                sum_of(&decision.explanation.lines, &score.name),
+                score.milli,
+                "lines of {}",
+                score.name
+            );
+        }
+    }
+    expect.assert_eq(&said);
+}
