@@ -6,12 +6,14 @@
 //! joins one of each and turns input records into output records, state and committed offsets, all in one
 //! transaction.
 
+pub mod kafka;
 pub mod log;
 pub mod memory;
 pub mod metrics;
 pub mod operator;
 pub mod outbox;
 pub mod record;
+pub mod shell;
 pub mod worker;
 
 mod arena;

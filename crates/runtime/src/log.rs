@@ -260,6 +260,12 @@ pub trait Log {
     /// Whether the assignment has been lost without this member being told in order.
     fn assignment_lost(&self) -> bool;
 
+    /// Whether a connection broke during the last commit, even if it succeeded: something of it may still be
+    /// repeated by the client, so the producer should be replaced.
+    fn commit_was_unsteady(&mut self) -> bool {
+        false
+    }
+
     /// Milliseconds of the clock that deadlines of calls are measured with.
     fn now_ms(&self) -> i64;
 }

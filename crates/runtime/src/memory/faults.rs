@@ -154,6 +154,10 @@ impl<L: Log, P: FnMut(u64, Call) -> Option<Fault>> Log for FaultyLog<L, P> {
         self.inner.assignment_lost()
     }
 
+    fn commit_was_unsteady(&mut self) -> bool {
+        self.inner.commit_was_unsteady()
+    }
+
     fn now_ms(&self) -> i64 {
         self.inner.now_ms()
     }

@@ -53,8 +53,8 @@ impl<L: Log, O: Operator> Worker<L, O> {
             End::Committed => self.merge(),
             End::Aborted => self.rerun(),
         }
-        if end == End::Committed && took_ms > SLOW_COMMIT_MS {
-            warn!(service = self.config.service, took_ms, "slow commit: replacing the producer");
+        if end == End::Committed && (took_ms > SLOW_COMMIT_MS || self.log.commit_was_unsteady()) {
+            warn!(service = self.config.service, took_ms, "slow or unsteady commit: replacing the producer");
             let error = LogError {
                 class: ErrorClass::Unknown,
                 call: Call::Commit,

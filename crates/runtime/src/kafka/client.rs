@@ -1,0 +1,150 @@
+//! What all clients share: their log lines, their errors, and the bell that ends a wait.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{DeliveryResult, NoCustomPartitioner, ProducerContext};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::types::RDKafkaRespErr;
+use tracing::{debug, warn};
+
+use crate::record::TopicPartition;
+
+/// A wake-up could be lost between two looks at a queue; nothing waits longer than this at once.
+const WAIT_LIMIT: Duration = Duration::from_millis(20);
+
+/// Rings when a queue is no longer empty.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    rung: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Bell {
+    pub(super) fn ring(&self) {
+        *lock(&self.rung) = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn wait(&self, timeout: Duration) {
+        let rung = lock(&self.rung);
+        let (mut rung, _) = self
+            .changed
+            .wait_timeout_while(rung, timeout.min(WAIT_LIMIT), |rung| !*rung)
+            .unwrap_or_else(PoisonError::into_inner);
+        *rung = false;
+    }
+}
+
+/// A client without callbacks: its log lines go to `tracing`, and it remembers transport errors.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Quiet {
+    pub(super) transport_error: Arc<AtomicBool>,
+}
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code();
+        if matches!(code, Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown)) {
+            self.transport_error.store(true, Ordering::Relaxed);
+        }
+        debug!(target: "kafka", "{error}: {reason}");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+impl ProducerContext<NoCustomPartitioner> for Quiet {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
+        if let Err((error, _)) = result {
+            debug!(target: "kafka", "a record was not delivered: {error}");
+        }
+    }
+}
+
+/// The group's own words, as they arrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Rebalance {
+    Assign(Vec<TopicPartition>),
+    Revoke { partitions: Vec<TopicPartition>, lost: bool },
+}
+
+/// The member's client. Its rebalance callback only forwards: librdkafka holds the rebalance until the worker
+/// has answered with assign or unassign.
+#[derive(Debug, Default)]
+pub(super) struct MemberContext {
+    events: Mutex<VecDeque<Rebalance>>,
+    /// Nobody answers any more: the callback does it itself.
+    pub(super) closing: AtomicBool,
+}
+
+impl MemberContext {
+    pub(super) fn next(&self) -> Option<Rebalance> {
+        lock(&self.events).pop_front()
+    }
+
+    pub(super) fn put_back(&self, event: Rebalance) {
+        lock(&self.events).push_front(event);
+    }
+
+    fn answer(consumer: &BaseConsumer<MemberContext>, assign: bool, list: &TopicPartitionList) {
+        let answered = if assign {
+            consumer.incremental_assign(&TopicPartitionList::new())
+        } else {
+            consumer.incremental_unassign(list)
+        };
+        if let Err(error) = answered {
+            debug!(target: "kafka", "closing: {error}");
+        }
+    }
+}
+
+impl ClientContext for MemberContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!(target: "kafka", "{error}: {reason}");
+    }
+}
+
+impl ConsumerContext for MemberContext {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let assign = error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if self.closing.load(Ordering::Relaxed) {
+            MemberContext::answer(consumer, assign, list);
+            return;
+        }
+        let partitions =
+            list.elements().iter().map(|e| TopicPartition::new(e.topic(), e.partition())).collect();
+        let lost = !assign && consumer.assignment_lost();
+        let event =
+            if assign { Rebalance::Assign(partitions) } else { Rebalance::Revoke { partitions, lost } };
+        lock(&self.events).push_back(event);
+    }
+}
+
+fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    if (level as i32) <= RDKafkaLogLevel::Error as i32 {
+        warn!(target: "kafka", facility, "{message}");
+    } else {
+        debug!(target: "kafka", facility, "{message}");
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,128 @@
+//! What librdkafka's errors mean for the caller.
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+
+use crate::log::{Call, ErrorClass, LogError};
+use crate::record::TopicPartition;
+
+impl LogError {
+    pub(super) fn at(self, place: &TopicPartition) -> LogError {
+        LogError { place: Some(place.clone()), ..self }
+    }
+}
+
+/// A failed call with its class.
+pub(super) fn classify(call: Call, error: &KafkaError) -> LogError {
+    let class = match error {
+        KafkaError::Transaction(error) => transaction_class(
+            call,
+            error.code(),
+            Flags {
+                fatal: error.is_fatal(),
+                retriable: error.is_retriable(),
+                abortable: error.txn_requires_abort(),
+            },
+        ),
+        KafkaError::MessageConsumptionFatal(code) => fatal_class(*code),
+        error => error.rdkafka_error_code().map_or(ErrorClass::Fatal, |code| plain_class(call, code)),
+    };
+    LogError { class, call, place: None, message: error.to_string() }
+}
+
+/// What librdkafka says of a transactional error.
+#[derive(Debug, Clone, Copy, Default)]
+struct Flags {
+    fatal: bool,
+    retriable: bool,
+    abortable: bool,
+}
+
+fn transaction_class(call: Call, code: Code, flags: Flags) -> ErrorClass {
+    if code == Code::FencedInstanceId {
+        ErrorClass::Fenced
+    } else if flags.fatal {
+        // Fenced producers among them: a successor with our transactional id exists or existed. A new
+        // producer fences it in turn; the group decides whose offsets count.
+        ErrorClass::Fatal
+    } else if flags.abortable {
+        ErrorClass::Abortable
+    } else if flags.retriable {
+        ErrorClass::Retriable
+    } else if call == Call::Commit {
+        ErrorClass::Unknown
+    } else {
+        ErrorClass::Fatal
+    }
+}
+
+fn fatal_class(code: Code) -> ErrorClass {
+    if code == Code::FencedInstanceId { ErrorClass::Fenced } else { ErrorClass::Fatal }
+}
+
+fn plain_class(call: Call, code: Code) -> ErrorClass {
+    match code {
+        Code::FencedInstanceId => ErrorClass::Fenced,
+        // The producer has an abortable error pending; it says which at the next transactional call.
+        Code::InvalidTransactionalState | Code::State | Code::PurgeQueue | Code::PurgeInflight
+            if call == Call::Produce =>
+        {
+            ErrorClass::Abortable
+        }
+        Code::Fatal
+        | Code::MessageSizeTooLarge
+        | Code::UnknownTopic
+        | Code::UnknownPartition
+        | Code::UnknownTopicOrPartition
+        | Code::TopicAuthorizationFailed
+        | Code::GroupAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::TransactionalIdAuthorizationFailed
+        | Code::SaslAuthenticationFailed
+        | Code::Authentication
+        | Code::InvalidArgument
+        | Code::OffsetOutOfRange
+        | Code::AutoOffsetReset => ErrorClass::Fatal,
+        _ => ErrorClass::Retriable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transactional_errors_have_their_class() {
+        let fatal = Flags { fatal: true, ..Flags::default() };
+        let retriable = Flags { retriable: true, ..Flags::default() };
+        let abortable = Flags { abortable: true, ..Flags::default() };
+        let none = Flags::default();
+        let table = [
+            (Call::SendOffsets, Code::FencedInstanceId, abortable, ErrorClass::Fenced),
+            (Call::Commit, Code::ProducerFenced, fatal, ErrorClass::Fatal),
+            (Call::Commit, Code::InvalidProducerEpoch, fatal, ErrorClass::Fatal),
+            (Call::Commit, Code::OperationTimedOut, retriable, ErrorClass::Retriable),
+            (Call::SendOffsets, Code::IllegalGeneration, abortable, ErrorClass::Abortable),
+            (Call::SendOffsets, Code::UnknownMemberId, abortable, ErrorClass::Abortable),
+            (Call::Commit, Code::InvalidTransactionalState, none, ErrorClass::Unknown),
+            (Call::Begin, Code::State, none, ErrorClass::Fatal),
+        ];
+        for (call, code, flags, class) in table {
+            assert_eq!(transaction_class(call, code, flags), class, "{call:?} {code:?}");
+        }
+    }
+
+    #[test]
+    fn plain_errors_have_their_class() {
+        let table = [
+            (Call::Watermarks, Code::OperationTimedOut, ErrorClass::Retriable),
+            (Call::Watermarks, Code::UnknownPartition, ErrorClass::Fatal),
+            (Call::Poll, Code::AutoOffsetReset, ErrorClass::Fatal),
+            (Call::Poll, Code::BrokerTransportFailure, ErrorClass::Retriable),
+            (Call::Produce, Code::State, ErrorClass::Abortable),
+            (Call::Produce, Code::MessageSizeTooLarge, ErrorClass::Fatal),
+        ];
+        for (call, code, class) in table {
+            assert_eq!(plain_class(call, code), class, "{call:?} {code:?}");
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The member of the consumer group: assignment, start offsets, partition queues.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+use tracing::{debug, warn};
+
+use super::client::{Bell, MemberContext, Quiet, Rebalance};
+use super::errors::classify;
+use super::{KafkaConfig, MemberConfig, REQUEST_TIMEOUT, created, take, watermarks};
+use crate::log::{Call, CommittedOffset, ErrorClass, GroupEvent, LogError, PollLimits};
+use crate::record::{RecordBatch, TopicPartition};
+
+pub(super) struct Member {
+    consumer: Arc<BaseConsumer<MemberContext>>,
+    bell: Arc<Bell>,
+    owned: Vec<Owned>,
+    /// Where the next poll begins, so that no partition starves.
+    turn: usize,
+}
+
+/// An assigned partition with its queue.
+struct Owned {
+    at: TopicPartition,
+    queue: PartitionQueue<MemberContext>,
+    /// Offset it was assigned with.
+    assigned_at: i64,
+    started: bool,
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member").field("owned", &self.owned.len()).finish_non_exhaustive()
+    }
+}
+
+impl Member {
+    pub(super) fn join(
+        config: &KafkaConfig,
+        identity: &MemberConfig,
+        bell: &Arc<Bell>,
+    ) -> Result<Self, LogError> {
+        let mut client = config.base();
+        for (name, value) in [("session.timeout.ms", "15000"), ("heartbeat.interval.ms", "3000")] {
+            if !config.properties.iter().any(|(known, _)| known == name) {
+                client.set(name, value);
+            }
+        }
+        client
+            .set("group.id", &identity.group)
+            .set("group.instance.id", &identity.instance)
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error")
+            .set("isolation.level", "read_committed")
+            // The default of 1 s stalls a small queue for that long.
+            .set("fetch.queue.backoff.ms", "10")
+            .set("fetch.error.backoff.ms", "100")
+            // Per partition.
+            .set("queued.max.messages.kbytes", "4096");
+        let mut consumer: BaseConsumer<MemberContext> =
+            created(client.create_with_context(MemberContext::default()))?;
+        let ringing = Arc::clone(bell);
+        consumer.set_nonempty_callback(move || ringing.ring());
+        if !identity.inputs.is_empty() {
+            let inputs: Vec<&str> = identity.inputs.iter().map(String::as_str).collect();
+            consumer.subscribe(&inputs).map_err(|error| classify(Call::Assign, &error))?;
+        }
+        Ok(Member { consumer: Arc::new(consumer), bell: Arc::clone(bell), owned: Vec::new(), turn: 0 })
+    }
+
+    pub(super) fn poll(
+        &mut self,
+        batch: &mut RecordBatch,
+        limits: PollLimits,
+        held: &[TopicPartition],
+    ) -> Result<(), LogError> {
+        self.serve()?;
+        let (first_len, first_bytes) = (batch.len(), batch.bytes());
+        let count = self.owned.len();
+        for step in 0..count {
+            let index = (self.turn + step) % count;
+            let owned = &self.owned[index];
+            if !owned.started || held.contains(&owned.at) {
+                continue;
+            }
+            loop {
+                let full = batch.len() - first_len >= limits.records
+                    || (batch.bytes() - first_bytes >= limits.bytes && batch.len() > first_len);
+                if full {
+                    self.turn = index;
+                    return Ok(());
+                }
+                match owned.queue.poll(Duration::ZERO) {
+                    None => break,
+                    Some(Ok(message)) => take(batch, &message),
+                    Some(Err(error)) => passing(&classify(Call::Poll, &error).at(&owned.at))?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Serves group, errors and log lines.
+    fn serve(&self) -> Result<(), LogError> {
+        while let Some(event) = self.consumer.poll(Duration::ZERO) {
+            match event {
+                Ok(_) => {
+                    return Err(LogError {
+                        class: ErrorClass::Fatal,
+                        call: Call::Poll,
+                        place: None,
+                        message: "a record arrived outside its partition's queue; restart".to_owned(),
+                    });
+                }
+                Err(KafkaError::PartitionEOF(_)) => {}
+                Err(error) => passing(&classify(Call::Poll, &error))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The next change. New partitions are assigned to the client at once, which ends the rebalance, at their
+    /// committed offset or else the oldest record; nothing is read before `start`.
+    pub(super) fn next_event(&mut self, uncommitted: &BaseConsumer<Quiet>) -> Option<GroupEvent> {
+        loop {
+            match self.consumer.context().next()? {
+                Rebalance::Assign(partitions) => {
+                    if let Err(error) = self.assign(&partitions, uncommitted) {
+                        warn!("assignment will be tried again: {error}");
+                        self.consumer.context().put_back(Rebalance::Assign(partitions));
+                        return None;
+                    }
+                    if !partitions.is_empty() {
+                        return Some(GroupEvent::Assigned(partitions));
+                    }
+                }
+                Rebalance::Revoke { partitions, lost } => {
+                    let event = if lost || self.consumer.assignment_lost() {
+                        GroupEvent::Lost(partitions)
+                    } else {
+                        GroupEvent::Revoked(partitions)
+                    };
+                    return Some(event);
+                }
+            }
+        }
+    }
+
+    fn assign(
+        &mut self,
+        partitions: &[TopicPartition],
+        uncommitted: &BaseConsumer<Quiet>,
+    ) -> Result<(), LogError> {
+        let committed = self.committed(partitions)?;
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        let mut owned = Vec::with_capacity(partitions.len());
+        for (at, committed) in partitions.iter().zip(committed) {
+            let assigned_at = match committed {
+                Some(committed) => committed.offset,
+                None => watermarks(uncommitted, at)?.0,
+            };
+            let added = list.add_partition_offset(&at.topic, at.partition, Offset::Offset(assigned_at));
+            added.map_err(|error| classify(Call::Assign, &error).at(at))?;
+            // Before the assignment: a queue that is split off by the application stays so.
+            let Some(mut queue) = self.consumer.split_partition_queue(&at.topic, at.partition) else {
+                return Err(not_assigned(at));
+            };
+            let ringing = Arc::clone(&self.bell);
+            queue.set_nonempty_callback(move || ringing.ring());
+            owned.push(Owned { at: at.clone(), queue, assigned_at, started: false });
+        }
+        self.consumer.incremental_assign(&list).map_err(|error| classify(Call::Assign, &error))?;
+        self.owned.retain(|known| !partitions.contains(&known.at));
+        self.owned.extend(owned);
+        Ok(())
+    }
+
+    pub(super) fn start(&mut self, at: &TopicPartition, offset: i64) -> Result<(), LogError> {
+        let owned = self.owned.iter_mut().find(|owned| owned.at == *at).ok_or_else(|| not_assigned(at))?;
+        if offset != owned.assigned_at {
+            debug!(%at, offset, from = owned.assigned_at, "seeking");
+            let sought = self.consumer.seek(&at.topic, at.partition, Offset::Offset(offset), REQUEST_TIMEOUT);
+            sought.map_err(|error| LogError {
+                class: ErrorClass::Fatal,
+                ..classify(Call::Poll, &error).at(at)
+            })?;
+        }
+        owned.started = true;
+        self.bell.ring();
+        Ok(())
+    }
+
+    pub(super) fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        let mut list = TopicPartitionList::new();
+        for at in partitions {
+            if self.owned.iter().any(|owned| owned.at == *at) {
+                list.add_partition(&at.topic, at.partition);
+            }
+        }
+        self.owned.retain(|owned| !partitions.contains(&owned.at));
+        self.turn = 0;
+        self.consumer.incremental_unassign(&list).map_err(|error| classify(Call::Assign, &error))
+    }
+
+    pub(super) fn committed(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Option<CommittedOffset>>, LogError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for at in partitions {
+            list.add_partition(&at.topic, at.partition);
+        }
+        // Read-committed, so this waits for offsets of transactions that are being finished.
+        let found = self.consumer.committed_offsets(list, REQUEST_TIMEOUT);
+        let found = found.map_err(|error| classify(Call::Committed, &error))?;
+        let mut committed = Vec::with_capacity(partitions.len());
+        for at in partitions {
+            let element = found.find_partition(&at.topic, at.partition);
+            let Some(element) = element else { return Err(not_assigned(at)) };
+            element.error().map_err(|error| classify(Call::Committed, &error).at(at))?;
+            committed.push(match element.offset() {
+                Offset::Offset(offset) => {
+                    Some(CommittedOffset { offset, marker: element.metadata().to_owned() })
+                }
+                _ => None,
+            });
+        }
+        Ok(committed)
+    }
+
+    pub(super) fn group_metadata(&self) -> Result<ConsumerGroupMetadata, LogError> {
+        self.consumer.group_metadata().ok_or_else(|| LogError {
+            class: ErrorClass::Abortable,
+            call: Call::SendOffsets,
+            place: None,
+            message: "the group is not known yet".to_owned(),
+        })
+    }
+
+    pub(super) fn assignment_lost(&self) -> bool {
+        self.consumer.assignment_lost()
+    }
+}
+
+impl Drop for Member {
+    /// Closing answers the last rebalance by itself. A static member does not leave the group: a restart
+    /// within the session timeout keeps its partitions.
+    fn drop(&mut self) {
+        self.consumer.context().closing.store(true, Ordering::Relaxed);
+        while let Some(event) = self.consumer.context().next() {
+            if let Rebalance::Revoke { partitions, .. } = event {
+                let released = self.release(&partitions);
+                debug!(?released, "closing");
+            }
+        }
+    }
+}
+
+/// An error that librdkafka deals with itself is passed over.
+fn passing(error: &LogError) -> Result<(), LogError> {
+    if error.class == ErrorClass::Retriable {
+        debug!("{error}");
+        return Ok(());
+    }
+    Err(error.clone())
+}
+
+fn not_assigned(at: &TopicPartition) -> LogError {
+    LogError {
+        class: ErrorClass::Retriable,
+        call: Call::Assign,
+        place: Some(at.clone()),
+        message: "not assigned".to_owned(),
+    }
+}

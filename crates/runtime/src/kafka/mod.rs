@@ -1,0 +1,310 @@
+//! The log over Kafka: one group member, one transactional producer, one reader.
+//!
+//! What is set here and not left to defaults, and why:
+//!
+//! * The producer's transactions are initialised before the consumer subscribes, so that a predecessor's open
+//!   transaction is decided before its partitions arrive.
+//! * A commit drains the producer first by looking at its queue: `flush` and the wait inside commit advance in
+//!   steps of 100 ms.
+//! * The producer is polled by a thread of its own: aborting with records in flight would otherwise wait for
+//!   acknowledgements that nobody takes in.
+//! * Each partition has its own queue, so that a partition that is restoring or held is not read, without
+//!   pause and resume, which lose partitions across a rebalance.
+//! * `auto.offset.reset=error`: start offsets are always explicit, and an offset that has gone is an error.
+//! * The instance id is mandatory: a transaction from a member that the group has forgotten is refused only
+//!   with one.
+//!
+//! Records are copied from librdkafka's buffers into the batch one by one, through the safe interface; one
+//! call for many records (`rd_kafka_consume_batch_queue`) is not part of it.
+
+pub mod admin;
+mod client;
+mod errors;
+mod member;
+mod producer;
+mod reader;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message, Timestamp};
+
+use self::client::{Bell, Quiet};
+use self::errors::classify;
+use self::member::Member;
+use self::producer::TransactionalProducer;
+use self::reader::Reader;
+use crate::log::{Call, CommittedOffset, ErrorClass, GroupEvent, Log, LogError, PollLimits};
+use crate::outbox::Outbox;
+use crate::record::{Headers, Record, RecordBatch, TimestampType, TopicPartition};
+
+/// How long a call for metadata, watermarks or offsets may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the first contact may take; the error then names the address.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// A client of a Kafka cluster, as configured.
+#[derive(Debug, Clone, Default)]
+pub struct KafkaConfig {
+    /// `host:port[,…]`.
+    pub bootstrap: String,
+    /// Shown by the brokers; carries the address at which this process answers queries.
+    pub client_id: String,
+    /// Further librdkafka properties, for TLS and SASL mostly; those that the runtime relies on are set after
+    /// them and win.
+    pub properties: Vec<(String, String)>,
+}
+
+/// The identity of one worker.
+#[derive(Debug, Clone, Default)]
+pub struct MemberConfig {
+    /// Consumer group.
+    pub group: String,
+    /// `group.instance.id`: unique in the group, the same after a restart.
+    pub instance: String,
+    /// Unique in the cluster, the same after a restart.
+    pub transactional_id: String,
+    /// Topics to subscribe to; none: producer and reader only.
+    pub inputs: Vec<String>,
+}
+
+impl KafkaConfig {
+    fn base(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        for (name, value) in &self.properties {
+            config.set(name, value);
+        }
+        config
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("client.id", &self.client_id)
+            .set("allow.auto.create.topics", "false")
+            // Back after a broker's restart within a second, not ten.
+            .set("reconnect.backoff.max.ms", "1000");
+        config
+    }
+}
+
+/// The log over Kafka. See the module.
+pub struct KafkaLog {
+    config: KafkaConfig,
+    identity: MemberConfig,
+    producer: Option<TransactionalProducer>,
+    member: Member,
+    reader: Reader,
+    /// Sees the high watermark where the others see the last stable offset.
+    uncommitted: BaseConsumer<Quiet>,
+    bell: Arc<Bell>,
+}
+
+impl fmt::Debug for KafkaLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaLog").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+impl KafkaLog {
+    /// Connects, initialises transactions, then joins the group.
+    ///
+    /// # Errors
+    /// A broker that cannot be reached, by its address, within 10 s; configuration that librdkafka refuses.
+    pub fn connect(config: &KafkaConfig, identity: &MemberConfig) -> Result<KafkaLog, LogError> {
+        let bell = Arc::new(Bell::default());
+        let mut uncommitted = config.base();
+        uncommitted.set("isolation.level", "read_uncommitted");
+        let uncommitted: BaseConsumer<Quiet> = created(uncommitted.create_with_context(Quiet::default()))?;
+        let metadata = uncommitted.fetch_metadata(None, CONNECT_TIMEOUT);
+        metadata.map_err(|error| admin::unreachable_broker(config, &error))?;
+        let producer = TransactionalProducer::create(config, identity)?;
+        let reader = Reader::create(config, identity, &bell)?;
+        let member = Member::join(config, identity, &bell)?;
+        Ok(KafkaLog {
+            config: config.clone(),
+            identity: identity.clone(),
+            producer: Some(producer),
+            member,
+            reader,
+            uncommitted,
+            bell,
+        })
+    }
+
+    fn producer(&mut self, call: Call) -> Result<&mut TransactionalProducer, LogError> {
+        self.producer.as_mut().ok_or_else(|| LogError {
+            class: ErrorClass::Fatal,
+            call,
+            place: None,
+            message: "the producer could not be replaced".to_owned(),
+        })
+    }
+}
+
+impl Log for KafkaLog {
+    fn poll(
+        &mut self,
+        batch: &mut RecordBatch,
+        limits: PollLimits,
+        held: &[TopicPartition],
+    ) -> Result<(), LogError> {
+        self.member.poll(batch, limits, held)
+    }
+
+    fn next_event(&mut self) -> Option<GroupEvent> {
+        self.member.next_event(&self.uncommitted)
+    }
+
+    fn start(&mut self, partition: &TopicPartition, offset: i64) -> Result<(), LogError> {
+        self.member.start(partition, offset)
+    }
+
+    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        self.member.release(partitions)
+    }
+
+    fn wait(&mut self, timeout: Duration) {
+        self.bell.wait(timeout);
+    }
+
+    fn begin(&mut self) -> Result<(), LogError> {
+        self.producer(Call::Begin)?.begin()
+    }
+
+    fn produce(&mut self, out: &Outbox) -> Result<(), LogError> {
+        self.producer(Call::Produce)?.produce(out)
+    }
+
+    fn drain(&mut self) -> Result<(), LogError> {
+        self.producer(Call::Produce)?.drain()
+    }
+
+    fn send_offsets(&mut self, offsets: &[(TopicPartition, i64)], marker: &str) -> Result<(), LogError> {
+        let group = self.member.group_metadata()?;
+        self.producer(Call::SendOffsets)?.send_offsets(offsets, marker, &group)
+    }
+
+    fn commit(&mut self) -> Result<(), LogError> {
+        self.producer(Call::Commit)?.commit()
+    }
+
+    fn abort(&mut self) -> Result<(), LogError> {
+        self.producer(Call::Abort)?.abort()
+    }
+
+    fn recreate(&mut self) -> Result<(), LogError> {
+        self.producer = None;
+        self.producer = Some(TransactionalProducer::create(&self.config, &self.identity)?);
+        Ok(())
+    }
+
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>, LogError> {
+        self.member.committed(partitions)
+    }
+
+    fn watermarks(&mut self, partition: &TopicPartition) -> Result<(i64, i64), LogError> {
+        watermarks(&self.uncommitted, partition)
+    }
+
+    fn stable_end(&mut self, partition: &TopicPartition) -> Result<i64, LogError> {
+        self.reader.stable_end(partition)
+    }
+
+    fn offset_at(&mut self, partition: &TopicPartition, at_ms: i64) -> Result<i64, LogError> {
+        self.reader.offset_at(partition, at_ms)
+    }
+
+    fn partition_count(&mut self, topic: &str) -> Result<Option<i32>, LogError> {
+        partition_count(&self.uncommitted, topic)
+    }
+
+    fn read_from(&mut self, partition: &TopicPartition, offset: i64) -> Result<(), LogError> {
+        self.reader.read_from(partition, offset)
+    }
+
+    fn read_stop(&mut self, partition: &TopicPartition) {
+        self.reader.read_stop(partition);
+    }
+
+    fn read(
+        &mut self,
+        batch: &mut RecordBatch,
+        limits: PollLimits,
+        ended: &mut Vec<TopicPartition>,
+    ) -> Result<(), LogError> {
+        self.reader.read(batch, limits, ended)
+    }
+
+    fn assignment_lost(&self) -> bool {
+        self.member.assignment_lost()
+    }
+
+    fn commit_was_unsteady(&mut self) -> bool {
+        self.producer.as_ref().is_some_and(TransactionalProducer::was_unsteady)
+    }
+
+    fn now_ms(&self) -> i64 {
+        wall_clock_ms()
+    }
+}
+
+/// Unix milliseconds.
+pub fn wall_clock_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+fn created<T>(result: Result<T, rdkafka::error::KafkaError>) -> Result<T, LogError> {
+    result.map_err(|error| LogError {
+        class: ErrorClass::Fatal,
+        call: Call::Metadata,
+        place: None,
+        message: format!("the client cannot be made from this configuration: {error}"),
+    })
+}
+
+fn watermarks(consumer: &impl Consumer<Quiet>, at: &TopicPartition) -> Result<(i64, i64), LogError> {
+    let watermarks = consumer.fetch_watermarks(&at.topic, at.partition, REQUEST_TIMEOUT);
+    watermarks.map_err(|error| classify(Call::Watermarks, &error).at(at))
+}
+
+fn partition_count(consumer: &impl Consumer<Quiet>, topic: &str) -> Result<Option<i32>, LogError> {
+    let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT);
+    let metadata = metadata.map_err(|error| classify(Call::Metadata, &error))?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let count = found.filter(|found| found.error().is_none()).map(|found| found.partitions().len() as i32);
+    Ok(count.filter(|count| *count > 0))
+}
+
+/// Copies a record into the batch.
+fn take(batch: &mut RecordBatch, message: &BorrowedMessage<'_>) {
+    let (timestamp_ms, timestamp_type) = match message.timestamp() {
+        Timestamp::NotAvailable => (0, TimestampType::CreateTime),
+        Timestamp::CreateTime(at_ms) => (at_ms, TimestampType::CreateTime),
+        Timestamp::LogAppendTime(at_ms) => (at_ms, TimestampType::LogAppendTime),
+    };
+    let list = headers(message);
+    batch.push(&Record {
+        topic: message.topic(),
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp_ms,
+        timestamp_type,
+        key: message.key(),
+        value: message.payload(),
+        headers: Headers::new(&list),
+    });
+}
+
+/// The headers. A name that is not UTF-8 makes the client library panic: such headers are left out, since a
+/// record's bytes must not end the process.
+fn headers<'a>(message: &'a BorrowedMessage<'_>) -> Vec<(&'a str, Option<&'a [u8]>)> {
+    let Some(headers) = message.headers() else { return Vec::new() };
+    let one = |index| {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let header = headers.get(index);
+            (header.key, header.value)
+        }))
+        .ok()
+    };
+    (0..headers.count()).filter_map(one).collect()
+}

@@ -1,0 +1,163 @@
+//! The transactional producer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::client::Quiet;
+use super::errors::classify;
+use super::{KafkaConfig, MemberConfig, created, wall_clock_ms};
+use crate::log::{Call, ErrorClass, LogError};
+use crate::outbox::{OutRecord, Outbox, To};
+use crate::record::TopicPartition;
+
+/// One transactional call; the worker repeats a call that timed out.
+const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+/// Acknowledgements are looked for this often, and for at most this long: less than the transaction timeout.
+const DRAIN_PAUSE: Duration = Duration::from_micros(200);
+const DRAIN_LIMIT_MS: i64 = 8_000;
+/// Until the producer's queue has room again.
+const QUEUE_PAUSE: Duration = Duration::from_millis(1);
+
+pub(super) struct TransactionalProducer {
+    producer: ThreadedProducer<Quiet>,
+    transport_error: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for TransactionalProducer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransactionalProducer").finish_non_exhaustive()
+    }
+}
+
+impl TransactionalProducer {
+    pub(super) fn create(config: &KafkaConfig, identity: &MemberConfig) -> Result<Self, LogError> {
+        let mut client = config.base();
+        client
+            .set("transactional.id", &identity.transactional_id)
+            // A frozen instance holds back every reader of what it wrote to for this long.
+            .set("transaction.timeout.ms", "10000")
+            .set("partitioner", "murmur2_random")
+            .set("delivery.report.only.error", "true")
+            .set("linger.ms", "1")
+            .set("queue.buffering.max.messages", "1000000");
+        if !config
+            .properties
+            .iter()
+            .any(|(name, _)| name == "compression.type" || name == "compression.codec")
+        {
+            client.set("compression.type", "lz4");
+        }
+        let context = Quiet::default();
+        let transport_error = Arc::clone(&context.transport_error);
+        let producer: ThreadedProducer<Quiet> = created(client.create_with_context(context))?;
+        let init = producer.init_transactions(Duration::from_secs(10));
+        init.map_err(|error| classify(Call::Recreate, &error))?;
+        Ok(TransactionalProducer { producer, transport_error })
+    }
+
+    pub(super) fn begin(&self) -> Result<(), LogError> {
+        self.transport_error.store(false, Ordering::Relaxed);
+        self.producer.begin_transaction().map_err(|error| classify(Call::Begin, &error))
+    }
+
+    pub(super) fn produce(&self, out: &Outbox) -> Result<(), LogError> {
+        let deadline_ms = wall_clock_ms() + DRAIN_LIMIT_MS;
+        for record in out.iter() {
+            while let Err(error) = self.send(&record) {
+                let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+                if full && wall_clock_ms() < deadline_ms {
+                    pause(QUEUE_PAUSE);
+                    continue;
+                }
+                let error = classify(Call::Produce, &error);
+                let partition = if let To::Partition(partition) = record.to { partition } else { -1 };
+                let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+                let message = format!("a record of {bytes} bytes: {}", error.message);
+                return Err(LogError { message, ..error }.at(&TopicPartition::new(record.topic, partition)));
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&self, record: &OutRecord<'_>) -> Result<(), KafkaError> {
+        let mut message: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic);
+        message.key = record.key;
+        message.payload = record.value;
+        message.timestamp = record.timestamp_ms;
+        if let To::Partition(partition) = record.to {
+            message.partition = Some(partition);
+        }
+        if !record.headers.is_empty() {
+            let headers = OwnedHeaders::new_with_capacity(record.headers.len());
+            let insert = |headers: OwnedHeaders, (key, value)| headers.insert(Header { key, value });
+            message.headers = Some(record.headers.iter().fold(headers, insert));
+        }
+        self.producer.send(message).map_err(|(error, _)| error)
+    }
+
+    pub(super) fn drain(&self) -> Result<(), LogError> {
+        let deadline_ms = wall_clock_ms() + DRAIN_LIMIT_MS;
+        while self.producer.in_flight_count() > 0 {
+            if wall_clock_ms() >= deadline_ms {
+                return Err(LogError {
+                    class: ErrorClass::Abortable,
+                    call: Call::Produce,
+                    place: None,
+                    message: format!(
+                        "{} records were not acknowledged within {DRAIN_LIMIT_MS} ms",
+                        self.producer.in_flight_count()
+                    ),
+                });
+            }
+            pause(DRAIN_PAUSE);
+        }
+        Ok(())
+    }
+
+    pub(super) fn send_offsets(
+        &self,
+        offsets: &[(TopicPartition, i64)],
+        marker: &str,
+        group: &ConsumerGroupMetadata,
+    ) -> Result<(), LogError> {
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (at, offset) in offsets {
+            let mut element = list.add_partition(&at.topic, at.partition);
+            element
+                .set_offset(Offset::Offset(*offset))
+                .map_err(|error| classify(Call::SendOffsets, &error))?;
+            element.set_metadata(marker);
+        }
+        let sent = self.producer.send_offsets_to_transaction(&list, group, CALL_TIMEOUT);
+        sent.map_err(|error| classify(Call::SendOffsets, &error))
+    }
+
+    pub(super) fn commit(&self) -> Result<(), LogError> {
+        self.producer.commit_transaction(CALL_TIMEOUT).map_err(|error| classify(Call::Commit, &error))
+    }
+
+    pub(super) fn abort(&self) -> Result<(), LogError> {
+        self.producer.abort_transaction(CALL_TIMEOUT).map_err(|error| classify(Call::Abort, &error))
+    }
+
+    /// Whether a connection broke since the last begin.
+    pub(super) fn was_unsteady(&self) -> bool {
+        self.transport_error.load(Ordering::Relaxed)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "librdkafka offers no wait for an empty queue but a 100 ms one"
+)]
+fn pause(duration: Duration) {
+    std::thread::sleep(duration);
+}

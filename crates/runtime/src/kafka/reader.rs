@@ -1,0 +1,145 @@
+//! Reads changelogs and tables, read-committed, outside the group.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+use tracing::debug;
+
+use super::client::{Bell, Quiet};
+use super::errors::classify;
+use super::{KafkaConfig, MemberConfig, REQUEST_TIMEOUT, created, take, watermarks};
+use crate::log::{Call, ErrorClass, LogError, PollLimits};
+use crate::record::{RecordBatch, TopicPartition};
+
+pub(super) struct Reader {
+    consumer: Arc<BaseConsumer<Quiet>>,
+    bell: Arc<Bell>,
+    reads: Vec<(TopicPartition, PartitionQueue<Quiet>)>,
+    /// Where the next read begins.
+    turn: usize,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("reads", &self.reads.len()).finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    pub(super) fn create(
+        config: &KafkaConfig,
+        identity: &MemberConfig,
+        bell: &Arc<Bell>,
+    ) -> Result<Self, LogError> {
+        let mut client = config.base();
+        client
+            // librdkafka assigns only within a group; nothing is ever committed to this one.
+            .set("group.id", format!("{}-reader", identity.group))
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error")
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", "true")
+            .set("fetch.queue.backoff.ms", "10")
+            .set("fetch.error.backoff.ms", "100")
+            .set("queued.max.messages.kbytes", "4096");
+        let consumer = created(client.create_with_context(Quiet::default()))?;
+        Ok(Reader { consumer: Arc::new(consumer), bell: Arc::clone(bell), reads: Vec::new(), turn: 0 })
+    }
+
+    pub(super) fn stable_end(&self, at: &TopicPartition) -> Result<i64, LogError> {
+        // A read-committed client is told the last stable offset as the high watermark.
+        watermarks(&*self.consumer, at).map(|(_, stable)| stable)
+    }
+
+    pub(super) fn offset_at(&self, at: &TopicPartition, at_ms: i64) -> Result<i64, LogError> {
+        let failed = |error: &KafkaError| classify(Call::Watermarks, error).at(at);
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&at.topic, at.partition, Offset::Offset(at_ms))
+            .map_err(|error| failed(&error))?;
+        let found = self.consumer.offsets_for_times(list, REQUEST_TIMEOUT).map_err(|error| failed(&error))?;
+        match found.find_partition(&at.topic, at.partition).map(|element| element.offset()) {
+            Some(Offset::Offset(offset)) => Ok(offset),
+            _ => self.stable_end(at),
+        }
+    }
+
+    pub(super) fn read_from(&mut self, at: &TopicPartition, offset: i64) -> Result<(), LogError> {
+        self.read_stop(at);
+        let failed =
+            |error: &KafkaError| LogError { class: ErrorClass::Fatal, ..classify(Call::Read, error).at(at) };
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&at.topic, at.partition, Offset::Offset(offset))
+            .map_err(|error| failed(&error))?;
+        let Some(mut queue) = self.consumer.split_partition_queue(&at.topic, at.partition) else {
+            return Err(failed(&KafkaError::NoMessageReceived));
+        };
+        let ringing = Arc::clone(&self.bell);
+        queue.set_nonempty_callback(move || ringing.ring());
+        self.consumer.incremental_assign(&list).map_err(|error| failed(&error))?;
+        self.reads.push((at.clone(), queue));
+        Ok(())
+    }
+
+    pub(super) fn read_stop(&mut self, at: &TopicPartition) {
+        let Some(index) = self.reads.iter().position(|(known, _)| known == at) else { return };
+        self.reads.remove(index);
+        self.turn = 0;
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&at.topic, at.partition);
+        if let Err(error) = self.consumer.incremental_unassign(&list) {
+            debug!(%at, "reading stopped: {error}");
+        }
+    }
+
+    pub(super) fn read(
+        &mut self,
+        batch: &mut RecordBatch,
+        limits: PollLimits,
+        ended: &mut Vec<TopicPartition>,
+    ) -> Result<(), LogError> {
+        while let Some(event) = self.consumer.poll(Duration::ZERO) {
+            let error = match event {
+                Ok(_) | Err(KafkaError::PartitionEOF(_)) => LogError {
+                    class: ErrorClass::Fatal,
+                    call: Call::Read,
+                    place: None,
+                    message: "a record arrived outside its partition's queue; restart".to_owned(),
+                },
+                Err(error) => classify(Call::Read, &error),
+            };
+            if error.class != ErrorClass::Retriable {
+                return Err(error);
+            }
+        }
+        let (first_len, first_bytes) = (batch.len(), batch.bytes());
+        let count = self.reads.len();
+        for step in 0..count {
+            let index = (self.turn + step) % count;
+            let (at, queue) = &self.reads[index];
+            loop {
+                if batch.len() - first_len >= limits.records || batch.bytes() - first_bytes >= limits.bytes {
+                    self.turn = index;
+                    return Ok(());
+                }
+                match queue.poll(Duration::ZERO) {
+                    None => break,
+                    Some(Ok(message)) => take(batch, &message),
+                    Some(Err(KafkaError::PartitionEOF(_))) => ended.push(at.clone()),
+                    Some(Err(error)) => {
+                        let error = classify(Call::Read, &error).at(at);
+                        if error.class != ErrorClass::Retriable {
+                            return Err(error);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,256 @@
+//! The worker on a real broker: exactly once across a death in the middle of a batch, restore, ticks,
+//! fencing, topics.
+
+mod toy;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ripen_harness::{shared_broker, topic_prefix};
+use ripen_runtime::kafka::admin::{self, Finding, TopicSpec};
+use ripen_runtime::kafka::{KafkaConfig, KafkaLog, MemberConfig, wall_clock_ms};
+use ripen_runtime::memory::partition_of;
+use ripen_runtime::{
+    Clock, Log, LogError, Outbox, PartitionState, PollLimits, RecordBatch, TopicPartition, Wait, Worker,
+    WorkerConfig, WorkerError, shell,
+};
+use toy::{Counter, Topics, expected, feed, push};
+
+const PARTITIONS: i32 = 4;
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn kafka() -> KafkaConfig {
+    KafkaConfig { bootstrap: shared_broker().bootstrap(), ..KafkaConfig::default() }
+}
+
+fn specs(topics: &Topics) -> Vec<TopicSpec> {
+    let spec = |name: &str, partitions, settings: &[(&str, &str)]| TopicSpec {
+        name: name.to_owned(),
+        partitions,
+        replication: None,
+        settings: settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+    };
+    vec![
+        spec(&topics.input, PARTITIONS, &[("message.timestamp.type", "LogAppendTime")]),
+        spec(&topics.output, PARTITIONS, &[]),
+        spec(&topics.changelog, PARTITIONS, &[("cleanup.policy", "compact")]),
+        spec(&topics.table, 1, &[("cleanup.policy", "compact")]),
+    ]
+}
+
+fn made(name: &str) -> Topics {
+    let topics = Topics::new(&topic_prefix(name));
+    admin::apply(&kafka(), &specs(&topics)).unwrap();
+    topics
+}
+
+fn identity(topics: &Topics, instance: &str) -> MemberConfig {
+    MemberConfig {
+        group: format!("{}group", topics.input),
+        instance: instance.to_owned(),
+        transactional_id: format!("{}-{instance}", topics.input),
+        inputs: vec![topics.input.clone()],
+    }
+}
+
+fn worker(topics: &Topics, instance: &str) -> Worker<KafkaLog, Counter> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let id = format!("w{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let config = WorkerConfig { clock: Clock::Log, inputs: 50, ..WorkerConfig::new("counter", &id) };
+    let log = KafkaLog::connect(&kafka(), &identity(topics, instance)).unwrap();
+    Worker::new(log, Counter::new(topics), config).unwrap()
+}
+
+/// Steps until `done`, which has to come within the limit.
+fn step_until(
+    worker: &mut Worker<KafkaLog, Counter>,
+    what: &str,
+    done: impl Fn(&Worker<KafkaLog, Counter>) -> bool,
+) {
+    let deadline = Instant::now() + LIMIT;
+    while !done(worker) {
+        assert!(Instant::now() < deadline, "no {what}: {:?}", worker.status());
+        if worker.step(wall_clock_ms()).unwrap() != Wait::Now {
+            worker.log_mut().wait(Duration::from_millis(20));
+        }
+    }
+}
+
+fn append(topics: &Topics, out: &Outbox) {
+    admin::append_transactionally(&kafka(), &format!("{}-feed", topics.input), out).unwrap();
+}
+
+/// Everything in a topic, read-committed, sorted.
+fn contents(topics: &Topics, topic: &str) -> Vec<String> {
+    let identity = MemberConfig { inputs: Vec::new(), ..identity(topics, "contents") };
+    let mut log = KafkaLog::connect(&kafka(), &identity).unwrap();
+    let places: Vec<TopicPartition> = (0..log.partition_count(topic).unwrap().unwrap())
+        .map(|partition| TopicPartition::new(topic, partition))
+        .collect();
+    for at in &places {
+        log.read_from(at, 0).unwrap();
+    }
+    let (mut batch, mut ended) = (RecordBatch::new(), Vec::new());
+    let deadline = Instant::now() + LIMIT;
+    while ended.len() < places.len() {
+        assert!(Instant::now() < deadline, "{topic} has no end");
+        log.read(&mut batch, PollLimits { records: 1_000, bytes: 1 << 20 }, &mut ended).unwrap();
+        log.wait(Duration::from_millis(20));
+    }
+    let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    let mut texts: Vec<String> = batch
+        .iter()
+        .inspect(|record| {
+            if let Some(key) = record.key {
+                assert_eq!(
+                    record.partition,
+                    partition_of(key, places.len() as i32),
+                    "co-partitioned with Java"
+                );
+            }
+        })
+        .map(|record| text(record.value))
+        .collect();
+    texts.sort();
+    texts
+}
+
+#[test]
+fn a_death_in_the_middle_leaves_every_record_counted_once() {
+    let topics = made("death");
+    let keys: Vec<u8> = (0..400).map(|n| (n % 23) as u8).collect();
+    append(&topics, &feed(&topics, &keys, 1));
+    let mut first = worker(&topics, "a");
+    step_until(&mut first, "commit", |worker| worker.operator().total() > 50);
+    let done = first.operator().total();
+    assert!(done < 400, "killed in the middle, not at the end");
+    // What a kill does: the producer and the member are simply gone, a transaction stays open.
+    let mut out = Outbox::default();
+    push(&mut out, &topics.output, "k1", "never to be seen", 1);
+    first.log_mut().begin().unwrap();
+    first.log_mut().produce(&out).unwrap();
+    first.log_mut().drain().unwrap();
+    std::mem::forget(first);
+    let mut second = worker(&topics, "a");
+    step_until(&mut second, "total", |worker| worker.operator().total() == 400);
+    assert!(second.operator().restored_with_meta > 0, "state came from the changelog");
+    assert!(second.status().partitions.iter().all(|partition| partition.state == PartitionState::Running));
+    assert_eq!(contents(&topics, &topics.output), expected(&keys));
+}
+
+#[test]
+fn a_stopped_worker_commits_and_its_successor_goes_on() {
+    let topics = made("stop");
+    let keys = [1, 2, 3, 4, 1, 2];
+    append(&topics, &feed(&topics, &keys, 1));
+    let mut first = worker(&topics, "a");
+    let stop = AtomicBool::new(false);
+    shell::run(&mut first, &stop, |worker| {
+        if worker.operator().total() == 6 {
+            stop.store(true, Ordering::Relaxed);
+        }
+    })
+    .unwrap();
+    drop(first);
+    append(&topics, &feed(&topics, &keys, 1));
+    let mut second = worker(&topics, "a");
+    step_until(&mut second, "total", |worker| worker.operator().total() == 12);
+    assert_eq!(contents(&topics, &topics.output), expected(&[keys, keys].concat()));
+}
+
+#[test]
+fn two_members_share_the_partitions_and_count_once() {
+    let topics = made("share");
+    let keys: Vec<u8> = (0..200).map(|n| (n % 19) as u8).collect();
+    append(&topics, &feed(&topics, &keys, 1));
+    let mut a = worker(&topics, "a");
+    step_until(&mut a, "total", |worker| worker.operator().total() == 200);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let joined = scope.spawn(|| {
+            let mut b = worker(&topics, "b");
+            let mut most = 0;
+            shell::run(&mut b, &stop, |worker| most = most.max(worker.status().partitions.len())).unwrap();
+            most
+        });
+        step_until(&mut a, "share", |worker| worker.status().partitions.len() == 2);
+        append(&topics, &feed(&topics, &keys, 1));
+        let settled = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < settled && contents(&topics, &topics.output).len() < 400 {
+            a.step(wall_clock_ms()).unwrap();
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(joined.join().unwrap(), 2);
+    });
+    assert_eq!(contents(&topics, &topics.output), expected(&[keys.clone(), keys].concat()));
+}
+
+#[test]
+fn a_replaced_worker_ends_with_the_reason() {
+    let topics = made("replaced");
+    let mut zombie = worker(&topics, "a");
+    step_until(&mut zombie, "partitions", |worker| {
+        worker.status().partitions.len() == 4 && worker.status().ready()
+    });
+    let mut heir = worker(&topics, "a");
+    append(&topics, &feed(&topics, &[1, 2, 3], 1));
+    step_until(&mut heir, "total", |worker| worker.operator().total() == 3);
+    let deadline = Instant::now() + LIMIT;
+    let error = loop {
+        assert!(Instant::now() < deadline, "the zombie lives");
+        match zombie.step(wall_clock_ms()) {
+            Err(error) => break error,
+            Ok(_) => zombie.log_mut().wait(Duration::from_millis(20)),
+        }
+    };
+    assert!(matches!(error, WorkerError::Fenced { .. }), "{error}");
+    assert_eq!(contents(&topics, &topics.output), expected(&[1, 2, 3]));
+}
+
+#[test]
+fn a_deadline_is_met_by_a_tick() {
+    let topics = made("tick");
+    let config = WorkerConfig::new("counter", "ticking");
+    let log = KafkaLog::connect(&kafka(), &identity(&topics, "a")).unwrap();
+    let mut worker = Worker::new(log, Counter::new(&topics), config).unwrap();
+    let at_ms = wall_clock_ms() + 3_000;
+    let mut out = Outbox::default();
+    push(&mut out, &topics.input, "k1", &format!("until:{at_ms}"), 1);
+    append(&topics, &out);
+    step_until(&mut worker, "count", |worker| worker.operator().total() == 1);
+    step_until(&mut worker, "tick", |worker| worker.status().transactions >= 3);
+    let late_ms = wall_clock_ms() - at_ms;
+    assert!((0..2_000).contains(&late_ms), "{late_ms} ms late");
+    assert_eq!(contents(&topics, &topics.output), [format!("k1!{at_ms}"), "k1=1".to_owned()]);
+}
+
+#[test]
+fn topics_are_made_checked_and_named_when_wrong() {
+    let topics = Topics::new(&topic_prefix("topics"));
+    let mut specs = specs(&topics);
+    let missing = admin::check(&kafka(), &specs).unwrap();
+    assert_eq!(missing.iter().filter(|finding| matches!(finding, Finding::Missing { .. })).count(), 4);
+    assert_eq!(admin::apply(&kafka(), &specs).unwrap().len(), 4);
+    assert_eq!(admin::apply(&kafka(), &specs).unwrap(), Vec::<String>::new());
+    let ours = |findings: Vec<Finding>| -> Vec<String> {
+        findings.iter().filter(|f| !matches!(f, Finding::Broker { .. })).map(Finding::to_string).collect()
+    };
+    assert_eq!(ours(admin::check(&kafka(), &specs).unwrap()), Vec::<String>::new());
+    specs[1].partitions = 5;
+    specs[2].settings[0].1 = "delete".to_owned();
+    let found = ours(admin::check(&kafka(), &specs).unwrap());
+    assert!(found.iter().any(|f| f.contains("out has 4 partitions, 5 are configured")), "{found:?}");
+    assert!(
+        found.iter().any(|f| f.contains("counts has cleanup.policy=compact, should be delete")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn an_unreachable_broker_is_named_within_ten_seconds() {
+    let config = KafkaConfig { bootstrap: "127.0.0.1:9".to_owned(), ..KafkaConfig::default() };
+    let began = Instant::now();
+    let names_it = |error: LogError| error.to_string().contains("127.0.0.1:9");
+    assert!(names_it(admin::reach(&config).unwrap_err()));
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
