@@ -12,7 +12,6 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 
 use crate::bounds::{CONSENT_CATEGORIES, LIST_ELEMENTS, NAME_BYTES, VALUE_BYTES, cut};
-use crate::number;
 
 /// The JSON text of one value, already checked to be well formed; the default is a missing value.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,7 +60,7 @@ impl<'a> Raw<'a> {
     pub(crate) fn text(self) -> Option<Cow<'a, str>> {
         match self.0.as_bytes().first()? {
             b'"' => self.string(),
-            b'-' | b'0'..=b'9' => Some(number::canonical(self.0)),
+            b'-' | b'0'..=b'9' => Some(Cow::Borrowed(canonical_number(self.0))),
             _ => None,
         }
     }
@@ -88,7 +87,7 @@ impl<'a> Raw<'a> {
             }
             b't' => Some(Value::Boolean(true)),
             b'f' => Some(Value::Boolean(false)),
-            b'-' | b'0'..=b'9' => number::micros(self.0).map(|micros| Value::Number { micros }),
+            b'-' | b'0'..=b'9' => ripen_model::parse_micros(self.0).map(|micros| Value::Number { micros }),
             _ => None,
         }
     }
@@ -281,6 +280,14 @@ impl<'de> Visitor<'de> for LossyText {
     }
 }
 
+/// A number as an id: `12.0` is `12`; integers of any length stay as they are.
+fn canonical_number(json: &str) -> &str {
+    match json.split_once('.') {
+        Some((whole, fraction)) if fraction.bytes().all(|b| b == b'0') => whole,
+        _ => json,
+    }
+}
+
 /// Whether arrays and objects are nested deeper than `limit`, without recursion. Exact for JSON; for anything
 /// else it only has to end.
 pub(crate) fn is_deeper_than(json: &str, limit: usize) -> bool {
@@ -341,6 +348,12 @@ pub(crate) mod tests {
     fn half_a_surrogate_pair_is_replaced() {
         assert_eq!(Raw(r#""a\ud83d""#).string().as_deref(), Some("a\u{fffd}\u{fffd}\u{fffd}"));
         assert_eq!(Raw(r#""\ud83d\ude00\n""#).string().as_deref(), Some("😀\n"));
+    }
+
+    #[test]
+    fn ids_keep_every_digit() {
+        assert_eq!(Raw("12.0").text().as_deref(), Some("12"));
+        assert_eq!(Raw("12345678901234567890123").text().as_deref(), Some("12345678901234567890123"));
     }
 
     #[test]

@@ -15,7 +15,6 @@ mod identity;
 mod ingest;
 mod json;
 mod needed;
-mod number;
 mod outcome;
 mod page;
 mod privacy;

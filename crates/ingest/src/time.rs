@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use jiff::civil;
 use jiff::tz::TimeZone;
 
+use ripen_records::MICROS_PER_UNIT;
+
 use crate::json::Raw;
-use crate::number;
 
 /// 2000-01-01T00:00:00Z. No tracker is older: an event time before it is an unset clock.
 const EARLIEST_MS: i64 = 946_684_800_000;
@@ -164,15 +165,20 @@ fn utc_with_millis(text: &str) -> Option<i64> {
 
 /// 10¹¹ s is the year 5138 and 10¹¹ ms is 1973: no real time is taken for another unit.
 fn epoch_ms(text: &str) -> Option<i64> {
-    let nanos = number::scaled(text, 9)?;
-    let whole = nanos / 1_000_000_000;
+    let (whole, micros) = match text.parse::<i64>() {
+        Ok(whole) => (whole, whole.saturating_mul(MICROS_PER_UNIT)),
+        Err(_) => {
+            let micros = ripen_model::parse_micros(text)?;
+            (micros / MICROS_PER_UNIT, micros)
+        }
+    };
     let ms = match whole.unsigned_abs() {
-        0..100_000_000_000 => nanos / 1_000_000,
+        0..100_000_000_000 => micros / 1000,
         100_000_000_000..100_000_000_000_000 => whole,
         100_000_000_000_000..100_000_000_000_000_000 => whole / 1000,
         _ => whole / 1_000_000,
     };
-    i64::try_from(ms).ok().filter(|ms| *ms <= LATEST_MS)
+    (ms <= LATEST_MS).then_some(ms)
 }
 
 #[cfg(test)]
@@ -208,7 +214,7 @@ mod tests {
             (r#""""#, None),
             ("null", None),
             ("{}", None),
-            ("1e999", None),
+            (r#""99999999999999999999""#, Some(9_200_000_000_000)),
         ] {
             assert_eq!(instant_ms(json(text)), expect, "{text}");
         }
