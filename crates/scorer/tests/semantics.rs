@@ -47,20 +47,28 @@ stages:
 
 #[test]
 fn once_counts_the_newest_match() {
-    check(MODEL, "0h ask; 1d ask; 10d tick", expect![[r#"
+    check(
+        MODEL,
+        "0h ask; 1d ask; 10d tick",
+        expect![[r#"
         0d00:00:00.000 #1 new → warm, activity: heat 40, leaves at 2d00:00:06.233
         3d00:00:06.233 #2 warm → new, decay: heat 9.999 total 3
         ends as new, heat 0.078, total 3
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_late_older_match_of_a_held_key_changes_nothing() {
-    check(MODEL, "1d ask; 0h ask arrived=1d1m; 10d tick", expect![[r#"
+    check(
+        MODEL,
+        "1d ask; 0h ask arrived=1d1m; 10d tick",
+        expect![[r#"
         1d00:00:00.000 #1 new → warm, activity: heat 40, leaves at 3d00:00:06.233
         3d00:00:06.233 #2 warm → new, decay: heat 9.999
         ends as new, heat 0.078
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -80,89 +88,133 @@ fn max_keeps_the_newest_keys_and_a_group_is_capped_when_it_is_read() {
 
 #[test]
 fn min_dwell_holds_a_stage_and_its_end_is_exact() {
-    check(MODEL, "0h apply; 1h withdraw; 5d tick", expect![[r#"
+    check(
+        MODEL,
+        "0h apply; 1h withdraw; 5d tick",
+        expect![[r#"
         0d00:00:00.000 #1 new → applied, activity:, leaves at 3d00:00:00.000
         0d12:00:00.000 #2 applied → new, decay:
         ends as new
-    "#]]);
+    "#]],
+    );
     // Applied for again in time: the latch was never cleared.
-    check(MODEL, "0h apply; 1h withdraw; 11h apply; 11h tick", expect![[r#"
+    check(
+        MODEL,
+        "0h apply; 1h withdraw; 11h apply; 11h tick",
+        expect![[r#"
         0d00:00:00.000 #1 new → applied, activity:, leaves at 3d00:00:00.000
         ends as applied
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_fact_ends_by_itself_and_sets_are_maxima() {
-    check(MODEL, "0h apply; 1d apply; 10d tick", expect![[r#"
+    check(
+        MODEL,
+        "0h apply; 1d apply; 10d tick",
+        expect![[r#"
         0d00:00:00.000 #1 new → applied, activity:, leaves at 3d00:00:00.000
         4d00:00:00.000 #2 applied → new, fact_expired: total 3
         ends as new, total 3
-    "#]]);
-    check(MODEL, "0h apply; 1d withdraw; 1d apply; 2d withdraw; 10d tick", expect![[r#"
+    "#]],
+    );
+    check(
+        MODEL,
+        "0h apply; 1d withdraw; 1d apply; 2d withdraw; 10d tick",
+        expect![[r#"
         0d00:00:00.000 #1 new → applied, activity:, leaves at 3d00:00:00.000
         1d00:00:00.000 #2 applied → new, activity: total 3
         1d00:00:00.000 #3 new → applied, activity: total 3, leaves at 4d00:00:00.000
         2d00:00:00.000 #4 applied → grown, activity: total 6
         ends as grown, total 6
-    "#]]);
-    check(MODEL, "1d apply; 0h withdraw arrived=1d1m; 10d tick", expect![[r#"
+    "#]],
+    );
+    check(
+        MODEL,
+        "1d apply; 0h withdraw arrived=1d1m; 10d tick",
+        expect![[r#"
         1d00:00:00.000 #1 new → applied, activity:, leaves at 4d00:00:00.000
         4d00:00:00.000 #2 applied → new, fact_expired:
         ends as new
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_overriding_stage_hides_all_others_and_uncovers_them() {
-    check(MODEL, "0h apply; 1h block; 10d tick", expect![[r#"
+    check(
+        MODEL,
+        "0h apply; 1h block; 10d tick",
+        expect![[r#"
         0d00:00:00.000 #1 new → applied, activity:, leaves at 3d00:00:00.000
         0d01:00:00.000 #2 applied → blocked, activity:, leaves at 2d01:00:00.000
         2d01:00:00.000 #3 blocked → applied, fact_expired:, leaves at 3d00:00:00.000
         3d00:00:00.000 #4 applied → new, fact_expired:
         ends as new
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn windows_count_distinct_local_days_and_leave_on_time() {
-    check(MODEL, "0h use; 1d use; 1d1h use; 2d use; 20d tick", expect![[r#"
+    check(
+        MODEL,
+        "0h use; 1d use; 1d1h use; 2d use; 20d tick",
+        expect![[r#"
         1d00:00:00.000 #1 new → grown, activity: total 7
         2d00:00:00.000 #2 grown → habit, activity: total 9, leaves at 6d01:00:00.000
         6d01:00:00.000 #3 habit → grown, decay: total 9
         ends as grown, total 9
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_day_is_local_and_the_repeated_hour_is_two() {
     // 22:30 and 23:30 UTC are two days in Berlin; 25 October 2026 has its hour from 2 to 3 twice.
-    check(MODEL, "22h30m use; 23h30m use; 30h use; 30h ping; 30h tick", expect![[r#"
+    check(
+        MODEL,
+        "22h30m use; 23h30m use; 30h use; 30h ping; 30h tick",
+        expect![[r#"
         1d06:00:00.000 #1 new → grown, activity: total 5
         ends as grown, total 5
-    "#]]);
-    check(MODEL, "293d0h10m hour; 293d0h20m hour; 293d1h10m hour", expect![[r#"
+    "#]],
+    );
+    check(
+        MODEL,
+        "293d0h10m hour; 293d0h20m hour; 293d1h10m hour",
+        expect![[r#"
         ends as new, total 4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn every_match_of_a_rule_without_recurrence_counts() {
-    check(MODEL, "0h ping; 0h ping; 0h ping; 0h ping; 0h ping; 1h complain", expect![[r#"
+    check(
+        MODEL,
+        "0h ping; 0h ping; 0h ping; 0h ping; 0h ping; 1h complain",
+        expect![[r#"
         0d00:00:00.000 #1 new → grown, activity: total 5
         0d01:00:00.000 #2 grown → new, activity: total 1
         ends as new, total 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_duplicate_and_what_is_too_old_do_not_count() {
-    check(MODEL, "0h ping id=x; 1h ping id=x; 20d ping id=y; 9d ping id=z arrived=20d", expect![[r#"
+    check(
+        MODEL,
+        "0h ping id=x; 1h ping id=x; 20d ping id=y; 9d ping id=z arrived=20d",
+        expect![[r#"
         0d01:00:00.000 filtered: duplicate
         20d00:00:00.000 #1 new → grown, activity: total 5
         9d00:00:00.000 filtered: late
         ends as grown, total 5
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -181,20 +233,28 @@ fn a_forgotten_event_id_raises_the_floor() {
 
 #[test]
 fn anonymous_activities_may_be_ignored() {
-    check(MODEL, "0h whisper; 0h whisper lead=user:1", expect![[r#"
+    check(
+        MODEL,
+        "0h whisper; 0h whisper lead=user:1",
+        expect![[r#"
         0d00:00:00.000 user:1 #1 new → grown, activity: total 5
         ends as new
         user:1 ends as grown, total 5
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_visit_begins_after_thirty_minutes_or_with_a_session_id() {
     // The gap is counted from the last activity; 30 minutes sharp are one visit.
-    check(MODEL, "0h page_view /; 30m page_view /; 1h page_view /; 3d page_view /", expect![[r#"
+    check(
+        MODEL,
+        "0h page_view /; 30m page_view /; 1h page_view /; 3d page_view /",
+        expect![[r#"
         0d01:00:00.000 #1 new → grown, activity: total 6
         ends as grown, total 9
-    "#]]);
+    "#]],
+    );
     check(
         MODEL,
         "0h page_view / session=1; 2h page_view / session=1; 3h page_view / session=1
@@ -253,26 +313,38 @@ fn a_lead_is_forgotten_and_its_next_life_begins_anew() {
 
 #[test]
 fn a_customer_is_never_forgotten() {
-    check(MODEL, "0h buy; 900d tick; 900d apply; 1000d ping", expect![[r#"
+    check(
+        MODEL,
+        "0h buy; 900d tick; 900d apply; 1000d ping",
+        expect![[r#"
         0d00:00:00.000 #1 new → customer, activity:
         ends as customer, total 7
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_anonymous_lead_that_falls_late_is_forgotten_a_millisecond_later() {
-    check(MODEL, "0h plan; 60d tick; 60d plan", expect![[r#"
+    check(
+        MODEL,
+        "0h plan; 60d tick; 60d plan",
+        expect![[r#"
         0d00:00:00.000 #1 new → planned, activity:, leaves at 60d00:00:00.000
         60d00:00:00.000 #2 planned → new, fact_expired:
         60d00:00:00.000 #3 new → planned, activity: total 3, leaves at 120d00:00:00.000
         ends as planned, total 3
-    "#]]);
-    check(MODEL, "0h plan; 5184000001ms tick; 5184000001ms plan", expect![[r#"
+    "#]],
+    );
+    check(
+        MODEL,
+        "0h plan; 5184000001ms tick; 5184000001ms plan",
+        expect![[r#"
         0d00:00:00.000 #1 new → planned, activity:, leaves at 60d00:00:00.000
         60d00:00:00.000 #2 planned → new, fact_expired:
         60d00:00:00.001 #1 new → planned, activity:, leaves at 120d00:00:00.001
         ends as planned
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -299,9 +371,13 @@ fn deadlines_of_one_instant_fire_by_rank_and_id() {
 
 #[test]
 fn an_activity_behind_the_clock_is_evaluated_at_its_arrival() {
-    check(MODEL, "2d tick; 1d apply arrived=1d; 1d ask; 9d tick", expect![[r#"
+    check(
+        MODEL,
+        "2d tick; 1d apply arrived=1d; 1d ask; 9d tick",
+        expect![[r#"
         1d00:00:00.000 #1 new → applied, activity:, leaves at 4d00:00:00.000
         4d00:00:00.000 #2 applied → new, fact_expired: heat 5
         ends as new, heat 0.156
-    "#]]);
+    "#]],
+    );
 }
