@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use ripen_records::{Text, Value};
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::bounds::{CONSENT_CATEGORIES, LIST_ELEMENTS, NAME_BYTES, VALUE_BYTES, cut};
@@ -176,8 +176,8 @@ impl<'de, M: Members<'de>> Visitor<'de> for Object<'_, M> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
-        while let Some(name) = map.next_key::<Text<'de>>()? {
-            self.0.member(&name, &mut map)?;
+        while let Some(name) = map.next_key::<Name<'de>>()? {
+            self.0.member(&name.0, &mut map)?;
         }
         Ok(Shape::Object)
     }
@@ -209,6 +209,33 @@ impl<'de, M: Members<'de>> Visitor<'de> for Object<'_, M> {
 
     fn visit_unit<E>(self) -> Result<Shape, E> {
         Ok(Shape::Other)
+    }
+}
+
+/// A member's name, borrowed unless it is escaped: a plain `Cow` would be copied each time.
+struct Name<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+struct NameVisitor;
+
+impl<'de> Visitor<'de> for NameVisitor {
+    type Value = Name<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(Name(Cow::Borrowed(name)))
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(Name(Cow::Owned(name.to_owned())))
     }
 }
 
