@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-/// Findings shown at most; a broken file may have thousands, and nobody reads them.
+/// Findings kept at most, the first of the file; a broken one may have thousands, and nobody reads them.
+const MOST_FINDINGS: usize = 1_000;
+
+/// Findings printed at most.
 const SHOWN: usize = 200;
 
 /// One thing that is wrong.
@@ -25,7 +28,7 @@ pub struct Finding {
 pub struct ModelErrors {
     /// The file's name, as given.
     pub file_name: String,
-    /// The findings, by place; there is at least one.
+    /// The findings, by place; there is at least one, and the first 1,000 are kept.
     pub findings: Vec<Finding>,
 }
 
@@ -39,6 +42,7 @@ impl fmt::Display for ModelErrors {
             let gutter = line.to_string();
             writeln!(f, "{}:{line}:{column}: error: {message}", self.file_name)?;
             writeln!(f, " {gutter} | {excerpt}")?;
+            let column = (*column).min(200);
             write!(f, " {:width$} | {:>column$}", "", "^", width = gutter.len())?;
             if let Some(suggestion) = suggestion {
                 write!(f, " {suggestion}")?;
@@ -86,8 +90,12 @@ impl<'a> Findings<'a> {
     pub(crate) fn into_errors(mut self, file_name: &str) -> ModelErrors {
         self.found.sort();
         self.found.dedup();
+        self.found.truncate(MOST_FINDINGS);
+        let starts: Vec<usize> =
+            std::iter::once(0).chain(self.text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         let findings = self.found.into_iter().map(|(offset, message, suggestion)| {
-            let (line, column, excerpt) = place(self.text, offset);
+            let line = starts.partition_point(|start| *start <= offset.min(self.text.len()));
+            let (column, excerpt) = within_line(&self.text[starts[line - 1]..], offset - starts[line - 1]);
             Finding { line, column, excerpt, message, suggestion }
         });
         ModelErrors { file_name: file_name.to_owned(), findings: findings.collect() }
@@ -107,25 +115,20 @@ fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Opt
     let allowed = name.chars().count().div_ceil(3).max(1);
     candidates
         .into_iter()
+        .filter(|candidate| candidate.len().abs_diff(name.len()) <= 4 * allowed)
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min()
         .map(|(_, candidate)| candidate)
 }
 
-fn place(text: &str, offset: usize) -> (usize, usize, String) {
-    let mut offset = offset.min(text.len());
-    while !text.is_char_boundary(offset) {
-        offset -= 1;
-    }
-    let before = &text[..offset];
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    let line = before.matches('\n').count() + 1;
-    let column = text[line_start..offset].chars().count() + 1;
-    let excerpt = text[line_start..].lines().next().unwrap_or_default();
+/// The column of a byte in the line that `rest` begins with, and the line's text.
+fn within_line(rest: &str, offset: usize) -> (usize, String) {
+    let line = rest.lines().next().unwrap_or_default();
+    let column = line.char_indices().take_while(|(at, _)| *at < offset).count() + 1;
     // A tab counts as one character, as in the column: the caret stays below its place.
-    let excerpt = excerpt.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    (line, column, excerpt)
+    let excerpt = line.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    (column, excerpt)
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ static MODEL: Record = record(
     "model",
     &[
         need("id", Shape::Id),
-        need("version", Shape::Integer(1, i64::MAX)),
+        need("version", Shape::Integer(1, 1_000_000_000)),
         key("agreed_by", TEXTS),
         key("agreed_on", Shape::Date),
         key("requires_agreement_of", TEXTS),

@@ -126,7 +126,7 @@ fn check_record(findings: &mut Findings<'_>, node: &Node, record: &Record) {
                     let what = if record.what == "model file" {
                         format!("section `{name}`")
                     } else {
-                        format!("key `{name}` of a {}", record.what)
+                        format!("key `{name}` of {}", a(record.what))
                     };
                     let way_out = Some("remove it; nothing in a model is ever ignored".to_owned());
                     let message = format!("{what} is not executed by this version");
@@ -141,16 +141,21 @@ fn check_record(findings: &mut Findings<'_>, node: &Node, record: &Record) {
             (None, None) => {
                 let way_out = did_you_mean(name, record.keys.iter().map(|key| key.name));
                 let message = match &key_node.content {
-                    Content::Scalar { .. } => format!("unknown key `{name}` in a {}", record.what),
-                    _ => format!("expected a key of a {}, found {}", record.what, key_node.describe()),
+                    Content::Scalar { .. } => format!("unknown key `{name}` in {}", a(record.what)),
+                    _ => format!("expected a key of {}, found {}", a(record.what), key_node.describe()),
                 };
                 findings.suggest(key_node.at(), message, way_out);
             }
         }
     }
     for key in record.keys.iter().filter(|key| key.required && node.get(key.name).is_none()) {
-        findings.add(node.at(), format!("a {} needs `{}`", record.what, key.name));
+        findings.add(node.at(), format!("{} needs `{}`", a(record.what), key.name));
     }
+}
+
+fn a(what: &str) -> String {
+    let article = if what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {what}")
 }
 
 fn duplicates(findings: &mut Findings<'_>, node: &Node) {

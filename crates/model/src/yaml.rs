@@ -93,6 +93,10 @@ impl Node {
         }
     }
 
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.content, Content::List(_))
+    }
+
     /// The items of a list, or the one scalar itself.
     pub(crate) fn one_or_many(&self) -> &[Node] {
         match &self.content {

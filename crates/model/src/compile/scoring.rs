@@ -44,7 +44,7 @@ impl Compiler<'_, '_> {
             if labels.iter().any(|(known, _)| *known == bound) {
                 self.findings.add(value.at(), format!("the label `{label}` starts where another one does"));
             }
-            if bound > max_milli || bound < min_milli {
+            if min_milli < max_milli && (bound > max_milli || bound < min_milli) {
                 self.findings
                     .add(value.at(), format!("the label `{label}` starts outside the score's range"));
             }

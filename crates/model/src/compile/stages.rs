@@ -12,7 +12,7 @@ const MOST_STAGES: usize = 64;
 impl Compiler<'_, '_> {
     pub(super) fn stages(&mut self) -> Vec<Stage> {
         self.unique_ids("stages", "stage");
-        if let Some(section) = self.root.get("stages") {
+        if let Some(section) = self.root.get("stages").filter(|section| section.is_list()) {
             if section.items().is_empty() {
                 self.findings.add(section.at(), "a model has at least one stage");
             }

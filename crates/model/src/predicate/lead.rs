@@ -231,7 +231,7 @@ impl Reader<'_, '_> {
                 self.score_test(left, comparison, constant(micros), at)
             }
             (Fixed(Constant::Number(micros)), Scores(right)) => {
-                self.score_test(constant(micros), comparison, right, at)
+                self.score_test(right, comparison.flipped(), constant(micros), at)
             }
             (Fixed(_), Fixed(_)) => {
                 self.add(at, "two constants are compared: the condition would never change");
@@ -288,7 +288,13 @@ impl Reader<'_, '_> {
         right: Linear,
         at: usize,
     ) -> Option<LeadTest> {
-        let difference = sum(left, right, -1);
+        let mut difference = sum(left, right, -1);
+        let mut comparison = comparison;
+        // Non-negative weights where the condition allows: such a sum only falls while nothing happens.
+        if difference.terms.iter().all(|(_, weight)| *weight < 0) {
+            difference = sum(constant(0), difference, -1);
+            comparison = comparison.flipped();
+        }
         let threshold_nano = -difference.constant_nano;
         let mut terms = Vec::new();
         for (score, weight) in difference.terms {
@@ -460,7 +466,7 @@ impl Reader<'_, '_> {
     }
 
     fn rule_argument(&mut self, call: &CallExpr, at: usize) -> Option<RuleIx> {
-        let Some(first) = call.args.first() else { return None };
+        let first = call.args.first()?;
         let Some(Constant::Text(name)) = self.constant(first).ok()? else {
             self.add(at, format!("`{}` takes the id of a rule in quotes", call.func_name));
             return None;

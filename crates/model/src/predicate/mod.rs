@@ -72,12 +72,25 @@ fn parse(findings: &mut Findings<'_>, node: &Node, text: &str) -> Option<(IdedEx
         Err(errors) => {
             let error = errors.errors.first()?;
             let at = offset_of(text, error.pos);
-            let message = error.msg.strip_prefix("Syntax error: ").unwrap_or(&error.msg);
-            let message = format!("not an expression: {message}");
+            let message = format!("not an expression: {}", cause(&error.msg));
             findings.add(node.offset_within(findings.text(), at), message);
             None
         }
     }
+}
+
+/// The parser's message without its grammar's token names.
+fn cause(message: &str) -> String {
+    let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
+    if message.contains("'<EOF>'") {
+        return "it ends too early".to_owned();
+    }
+    let message = message.split(" expecting ").next().unwrap_or(message);
+    message
+        .replace("mismatched input", "unexpected")
+        .replace("extraneous input", "unexpected")
+        .replace("token recognition error at:", "cannot read")
+        .replace("no viable alternative at input", "cannot read")
 }
 
 /// The byte at a line and column, both from 1, as the parser counts them.
@@ -173,9 +186,13 @@ impl<'r, 'a> Reader<'r, 'a> {
         self.findings.suggest(at, message, way_out);
     }
 
-    /// The place of a node's own token: a name, an operator, the bracket of a call.
+    /// The place of a node's own token: a name, an operator, a function's name.
     fn own_place(&self, expr: &IdedExpr) -> usize {
-        self.places.offset_for(expr.id).map_or(0, |(start, _)| start as usize)
+        let token = self.places.offset_for(expr.id).map_or(0, |(start, _)| start as usize);
+        let Expr::Call(call) = &expr.expr else { return token };
+        // The parser gives a call the place of its bracket.
+        let before = self.text.get(..token).unwrap_or_default();
+        if before.ends_with(&call.func_name) { token - call.func_name.len() } else { token }
     }
 
     /// The place at which an expression begins.
