@@ -23,6 +23,8 @@ pub(super) struct Member {
     owned: Vec<Owned>,
     /// Where the next poll begins, so that no partition starves.
     turn: usize,
+    /// Why an assignment could not be carried out, to be told at the next poll.
+    refused: Option<LogError>,
 }
 
 /// An assigned partition with its queue.
@@ -73,7 +75,13 @@ impl Member {
             let inputs: Vec<&str> = identity.inputs.iter().map(String::as_str).collect();
             consumer.subscribe(&inputs).map_err(|error| classify(Call::Assign, &error))?;
         }
-        Ok(Member { consumer: Arc::new(consumer), bell: Arc::clone(bell), owned: Vec::new(), turn: 0 })
+        Ok(Member {
+            consumer: Arc::new(consumer),
+            bell: Arc::clone(bell),
+            owned: Vec::new(),
+            turn: 0,
+            refused: None,
+        })
     }
 
     pub(super) fn poll(
@@ -82,6 +90,9 @@ impl Member {
         limits: PollLimits,
         held: &[TopicPartition],
     ) -> Result<(), LogError> {
+        if let Some(error) = self.refused.take() {
+            return Err(error);
+        }
         self.serve()?;
         let (first_len, first_bytes) = (batch.len(), batch.bytes());
         let count = self.owned.len();
@@ -136,6 +147,7 @@ impl Member {
                     if let Err(error) = self.assign(&partitions, uncommitted) {
                         warn!("assignment will be tried again: {error}");
                         self.consumer.context().put_back(Rebalance::Assign(partitions));
+                        self.refused = (error.class != ErrorClass::Retriable).then_some(error);
                         return None;
                     }
                     if !partitions.is_empty() {

@@ -232,7 +232,10 @@ impl<L: Log, O: Operator> Worker<L, O> {
         let fresh = self.poll()?;
         let moved = self.serve_group(now_ms)?;
         let tabled = self.read_side()?;
-        let restored = self.restore(now_ms)?;
+        let restored = self.restore()?;
+        if moved || tabled || restored {
+            self.publish();
+        }
         let applied = self.apply(now_ms);
         self.tick(now_ms);
         let committed = if self.commit_due(now_ms) { self.commit(now_ms)? } else { false };

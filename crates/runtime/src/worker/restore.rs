@@ -135,7 +135,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
     }
 
     /// Moves arriving partitions on; answers whether any moved.
-    pub(super) fn restore(&mut self, now_ms: i64) -> Result<bool, WorkerError> {
+    pub(super) fn restore(&mut self) -> Result<bool, WorkerError> {
         if !self.tables.ready() || self.partitions.iter().all(Partition::is_running) {
             return Ok(false);
         }
@@ -154,9 +154,6 @@ impl<L: Log, O: Operator> Worker<L, O> {
                 Err(error) if error.class == ErrorClass::Retriable => {}
                 Err(error) => return Err(self.give_up(error)),
             }
-        }
-        if any {
-            self.publish(now_ms);
         }
         Ok(any)
     }

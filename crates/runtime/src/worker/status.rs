@@ -67,7 +67,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
     }
 
     /// Sets the gauges.
-    pub(super) fn publish(&self, _now_ms: i64) {
+    pub(super) fn publish(&self) {
         let labels = [("service", self.config.service.clone()), ("worker", self.config.id.clone())];
         let running = self.partitions.iter().filter(|partition| partition.is_running()).count();
         let blocked = self.partitions.iter().filter(|partition| partition.trouble().is_some()).count();
