@@ -1,49 +1,38 @@
 //! The records of the activities topic: one lead's accepted event, and the control records beside it.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 use crate::{Text, Value};
 
 /// A record of `ripen.activities.v1`; its key is the lead id `kind:value` (empty for `Tick` and `Switch`).
-///
-/// In Avro a union: each branch goes by the full name of its record, hence the renames.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     clippy::large_enum_variant,
     reason = "nearly every record is an Activity: a box would cost an allocation"
 )]
 pub enum ActivityRecord<'a> {
     /// One event of a lead.
-    #[serde(borrow, rename = "ripen.Activity")]
     Activity(Activity<'a>),
     /// Two ids are one person.
-    #[serde(borrow, rename = "ripen.Link")]
     Link(Link<'a>),
     /// A lead's whole state on its way to another id.
-    #[serde(borrow, rename = "ripen.Transfer")]
     Transfer(Transfer<'a>),
     /// Where a stub's lead has gone.
-    #[serde(borrow, rename = "ripen.Point")]
     Point(Point<'a>),
     /// A request to forget a lead.
-    #[serde(borrow, rename = "ripen.Erase")]
     Erase(Erase<'a>),
     /// Nothing happened, but time has passed: the broker's timestamp moves the clock.
-    #[serde(rename = "ripen.Tick")]
     Tick(Tick),
     /// From here on another model holds.
-    #[serde(borrow, rename = "ripen.Switch")]
     Switch(Switch<'a>),
 }
 
 /// One accepted, normalised event of a lead.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Activity<'a> {
     /// The tracker's event id, or a hash of the record's bytes and its timestamp. At most 256 bytes.
-    #[serde(borrow)]
     pub event_id: Text<'a>,
     /// The event's name (`page_view`, `form_submit`, …).
-    #[serde(borrow)]
     pub name: Text<'a>,
     /// Event time, corrected, never above `arrival_ms`; ms UTC.
     pub t_ms: i64,
@@ -54,31 +43,23 @@ pub struct Activity<'a> {
     /// Where the event was made.
     pub origin: Origin,
     /// Every legal id of the record, `kind:value`, highest rank first; the first one is the record's key.
-    #[serde(borrow)]
     pub ids: Vec<Text<'a>>,
     /// The tracker's session id.
-    #[serde(borrow)]
     pub session: Option<Text<'a>>,
     /// The page it happened on.
-    #[serde(borrow)]
     pub page: Option<Page<'a>>,
     /// Campaign parameters.
-    #[serde(borrow)]
     pub utm: Option<Utm<'a>>,
     /// The properties that a model reads, in the record's order; names without the `properties.` in front.
-    #[serde(borrow)]
     pub properties: Vec<Field<'a>>,
     /// The traits that a model reads, as carried by this very record.
-    #[serde(borrow)]
     pub traits: Vec<Field<'a>>,
     /// The clickstream record it was read from.
-    #[serde(borrow)]
     pub input: Input<'a>,
 }
 
 /// Where an event was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Origin {
     Unstated,
@@ -88,60 +69,46 @@ pub enum Origin {
 }
 
 /// A page, its path already cut, decoded and collapsed.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page<'a> {
     /// The path without scheme, host, query and fragment: `/models/a`.
-    #[serde(borrow)]
     pub path: Option<Text<'a>>,
     /// The URL, values of its query that look like personal data cut out.
-    #[serde(borrow)]
     pub url: Option<Text<'a>>,
     /// The URL's host.
-    #[serde(borrow)]
     pub host: Option<Text<'a>>,
     /// The page's title.
-    #[serde(borrow)]
     pub title: Option<Text<'a>>,
     /// The URL it was reached from, cut like `url`.
-    #[serde(borrow)]
     pub referrer: Option<Text<'a>>,
     /// The name that the tracker gave to a page or screen.
-    #[serde(borrow)]
     pub name: Option<Text<'a>>,
 }
 
 /// Campaign parameters, trimmed and lower-cased.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the names are the parameters' own")]
 pub struct Utm<'a> {
-    #[serde(borrow)]
     pub source: Option<Text<'a>>,
-    #[serde(borrow)]
     pub medium: Option<Text<'a>>,
-    #[serde(borrow)]
     pub campaign: Option<Text<'a>>,
-    #[serde(borrow)]
     pub term: Option<Text<'a>>,
-    #[serde(borrow)]
     pub content: Option<Text<'a>>,
 }
 
 /// One named value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field<'a> {
     /// The name, dots for nested objects: `form`, `address.city`.
-    #[serde(borrow)]
     pub name: Text<'a>,
     /// Its value.
-    #[serde(borrow)]
     pub value: Value<'a>,
 }
 
 /// A place in a source topic.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input<'a> {
     /// The topic, or a file's name.
-    #[serde(borrow)]
     pub topic: Text<'a>,
     /// The partition; 0 for a file.
     pub partition: i32,
@@ -150,13 +117,11 @@ pub struct Input<'a> {
 }
 
 /// Two ids that one record shows to be one person; keyed by the child.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link<'a> {
     /// One id, `kind:value`.
-    #[serde(borrow)]
     pub a: Text<'a>,
     /// The other id.
-    #[serde(borrow)]
     pub b: Text<'a>,
     /// An explicit alias or merge record, which may join two ids of one rank.
     pub explicit: bool,
@@ -165,10 +130,9 @@ pub struct Link<'a> {
 }
 
 /// A lead's whole state on its way to the id that it belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transfer<'a> {
     /// The id that it leaves.
-    #[serde(borrow)]
     pub from: Text<'a>,
     /// The link's arrival, ms UTC.
     pub arrival_ms: i64,
@@ -177,23 +141,20 @@ pub struct Transfer<'a> {
     /// The state's format.
     pub format: u16,
     /// The state, in the layout of the changelog.
-    #[serde(borrow, with = "serde_bytes_cow")]
-    pub state: std::borrow::Cow<'a, [u8]>,
+    pub state: Cow<'a, [u8]>,
 }
 
 /// Tells an id where its lead's root is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Point<'a> {
     /// The root's id.
-    #[serde(borrow)]
     pub root: Text<'a>,
 }
 
 /// A request to erase a lead and, if so told, to keep it away.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Erase<'a> {
     /// The request's own id.
-    #[serde(borrow)]
     pub request_id: Text<'a>,
     /// The request's arrival, ms UTC.
     pub arrival_ms: i64,
@@ -202,19 +163,18 @@ pub struct Erase<'a> {
 }
 
 /// Moves a partition's clock; its time is the broker's timestamp of the record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tick {
     /// The owner's wall clock when it wrote the tick, ms UTC; for people, not read.
     pub wall_ms: i64,
 }
 
 /// Activates a model, the same one in every partition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Switch<'a> {
     /// Counts the activations, from 1.
     pub epoch: u32,
     /// The model file's hash: 64 lower-case hex digits, the key in `ripen.models.v1`.
-    #[serde(borrow)]
     pub model_hash: Text<'a>,
     /// The version of the language's semantics.
     pub semantics: u16,
@@ -222,38 +182,4 @@ pub struct Switch<'a> {
     pub state_format: u16,
     /// The one instant of the switch, ms UTC.
     pub at_ms: i64,
-}
-
-/// Avro `bytes` as a borrowed slice.
-mod serde_bytes_cow {
-    use std::borrow::Cow;
-
-    use serde::{Deserializer, Serializer, de};
-
-    #[expect(clippy::ptr_arg, reason = "serde gives the field's own type")]
-    pub(super) fn serialize<S: Serializer>(bytes: &Cow<'_, [u8]>, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(bytes)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Cow<'de, [u8]>, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Cow<'de, [u8]>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("bytes")
-            }
-
-            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
-                Ok(Cow::Borrowed(bytes))
-            }
-
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-                Ok(Cow::Owned(bytes.to_vec()))
-            }
-        }
-        deserializer.deserialize_bytes(Visitor)
-    }
 }

@@ -1,9 +1,7 @@
 //! The record of the decisions topic: one change of a lead, with everything that explains it.
 
-use serde::{Deserialize, Serialize};
-
 /// One change of one lead. Keyed by the lead id in `ripen.decisions.v1`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// UUIDv5 of (model id, lead id, `born_ms`, `seq`), hyphenated lower case.
     pub id: String,
@@ -44,8 +42,7 @@ pub struct Decision {
 }
 
 /// Why a lead was looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the words of the language's documentation")]
 pub enum Cause {
     Activity,
@@ -81,8 +78,7 @@ impl Cause {
 }
 
 /// What changed; one change a decision. In Avro a record of nullable parts, exactly one of them set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "ChangeParts", try_from = "ChangeParts")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// Another stage.
     StageChange(StageChange),
@@ -99,7 +95,7 @@ pub enum Change {
 }
 
 /// A move from one stage to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StageChange {
     /// The stage left.
     pub from: String,
@@ -114,7 +110,7 @@ pub struct StageChange {
 }
 
 /// Entering or leaving an audience.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AudienceChange {
     /// The audience.
     pub audience: String,
@@ -123,7 +119,7 @@ pub struct AudienceChange {
 }
 
 /// The lead goes to sales.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handover {
     /// The stage that hands over.
     pub stage: String,
@@ -134,7 +130,7 @@ pub struct Handover {
 }
 
 /// A step of a response clock.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseStep {
     /// The stage whose clock it is.
     pub stage: String,
@@ -147,8 +143,7 @@ pub struct ResponseStep {
 }
 
 /// The state of a response clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the words of the language's documentation")]
 pub enum ResponseState {
     Open,
@@ -159,7 +154,7 @@ pub enum ResponseState {
 }
 
 /// An alert of the model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
     /// The alert's id.
     pub alert: String,
@@ -168,7 +163,7 @@ pub struct Alert {
 }
 
 /// One score of a lead.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Score {
     /// The score's name.
     pub name: String,
@@ -179,7 +174,7 @@ pub struct Score {
 }
 
 /// Where the activity that decided came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecidingInput {
     /// The source topic, or a file's name.
     pub topic: String,
@@ -190,7 +185,7 @@ pub struct DecidingInput {
 }
 
 /// Everything that a decision rests on.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Explanation {
     /// Lines that add up to each score exactly.
     pub lines: Vec<Line>,
@@ -205,7 +200,7 @@ pub struct Explanation {
 }
 
 /// One line of a score.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// The score it is part of.
     pub score: String,
@@ -218,8 +213,7 @@ pub struct Line {
 }
 
 /// The kind of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum LineKind {
     Rule,
@@ -245,7 +239,7 @@ impl LineKind {
 }
 
 /// A counted activity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecisiveActivity {
     /// The rule that it counts in.
     pub rule: String,
@@ -258,7 +252,7 @@ pub struct DecisiveActivity {
 }
 
 /// One atom of a predicate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Atom {
     /// The atom in the model's words: `score.interest >= 30`.
     pub text: String,
@@ -267,56 +261,3 @@ pub struct Atom {
     /// Whether it held.
     pub truth: bool,
 }
-
-/// [`Change`] as it stands in Avro.
-#[derive(Default, Serialize, Deserialize)]
-struct ChangeParts {
-    stage: Option<StageChange>,
-    audience: Option<AudienceChange>,
-    handover: Option<Handover>,
-    response: Option<ResponseStep>,
-    alert: Option<Alert>,
-    merged_into: Option<String>,
-}
-
-impl From<Change> for ChangeParts {
-    fn from(change: Change) -> Self {
-        let mut parts = ChangeParts::default();
-        match change {
-            Change::StageChange(stage) => parts.stage = Some(stage),
-            Change::AudienceChange(audience) => parts.audience = Some(audience),
-            Change::Handover(handover) => parts.handover = Some(handover),
-            Change::Response(response) => parts.response = Some(response),
-            Change::Alert(alert) => parts.alert = Some(alert),
-            Change::MergedInto(root) => parts.merged_into = Some(root),
-        }
-        parts
-    }
-}
-
-impl TryFrom<ChangeParts> for Change {
-    type Error = NotOneChange;
-
-    fn try_from(parts: ChangeParts) -> Result<Self, NotOneChange> {
-        let ChangeParts { stage, audience, handover, response, alert, merged_into } = parts;
-        let mut changes = [
-            stage.map(Change::StageChange),
-            audience.map(Change::AudienceChange),
-            handover.map(Change::Handover),
-            response.map(Change::Response),
-            alert.map(Change::Alert),
-            merged_into.map(Change::MergedInto),
-        ]
-        .into_iter()
-        .flatten();
-        match (changes.next(), changes.next()) {
-            (Some(change), None) => Ok(change),
-            _ => Err(NotOneChange),
-        }
-    }
-}
-
-/// A decision must say one change; fewer or more cannot be told outward.
-#[derive(Debug, thiserror::Error)]
-#[error("a decision has exactly one change")]
-struct NotOneChange;

@@ -5,6 +5,7 @@
 //! a lead's state (crate `scorer`).
 
 mod activity;
+mod avro;
 mod codec;
 mod decision;
 pub mod headers;
@@ -15,9 +16,10 @@ mod value;
 pub use activity::{
     Activity, ActivityRecord, Erase, Field, Input, Link, Origin, Page, Point, Switch, Tick, Transfer, Utm,
 };
+pub use avro::Fault;
 pub use codec::{
-    ACTIVITIES_SCHEMA, DECISIONS_SCHEMA, DecodeError, EncodeError, HEADER_BYTES, activities_fingerprint,
-    decisions_fingerprint, decode_activity, decode_decision, encode_activity, encode_decision,
+    ACTIVITIES_FINGERPRINT, ACTIVITIES_SCHEMA, DECISIONS_FINGERPRINT, DECISIONS_SCHEMA, DecodeError,
+    EncodeError, HEADER_BYTES, decode_activity, decode_decision, encode_activity, encode_decision,
 };
 pub use decision::{
     Alert, Atom, AudienceChange, Cause, Change, DecidingInput, Decision, DecisiveActivity, Explanation,

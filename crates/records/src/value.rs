@@ -3,17 +3,12 @@
 use std::borrow::Cow;
 use std::ops::Deref;
 
-use serde::{Deserialize, Serialize};
-
 /// How many units of [`Value::Number`] make 1.
 pub const MICROS_PER_UNIT: i64 = 1_000_000;
 
 /// A text that borrows from the record it was read from wherever it can.
-///
-/// A newtype, since serde borrows into `Option<Text>` and `Vec<Text>`, but not into `Option<Cow<str>>`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Text<'a>(pub Cow<'a, str>);
 
 impl Text<'_> {
     /// The text as a plain slice.
@@ -54,20 +49,17 @@ impl<'a> From<Cow<'a, str>> for Text<'a> {
 }
 
 /// One value of a property or trait. Null, `""`, maps and nested lists are absent and never travel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value<'a> {
     /// A JSON boolean.
     Boolean(bool),
     /// A number in millionths, further digits floored, saturated at ±9.2·10¹² units.
-    #[serde(rename = "ripen.Number")]
     Number {
         /// Millionths of one.
         micros: i64,
     },
     /// A text as it came.
-    #[serde(borrow)]
     String(Text<'a>),
     /// A flat list; its elements are never lists themselves.
-    #[serde(borrow)]
     Array(Vec<Value<'a>>),
 }
