@@ -355,6 +355,7 @@ fn stages() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn conditions_on_activities() {
     check_where(
         &[
@@ -481,6 +482,7 @@ fn conditions_on_activities() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn conditions_on_leads() {
     check_enter(
         &[
