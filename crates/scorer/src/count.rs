@@ -8,19 +8,18 @@ use crate::evidence;
 use crate::lead::{BY_VISIT, FactMark, Key, Lead, Remembered};
 use crate::moment::Moment;
 use crate::plan::{KeyUse, Plan};
+use crate::shard::EARLIEST_MS;
 
 /// Calendar keys outlive the last activity that may still be accepted for them by this.
 const SEAL_MARGIN_MS: i64 = 86_400_000;
-
-/// Held entries of a rule without keys that a window reads, unless the rule says otherwise.
-const WINDOW_ENTRIES: u16 = 32;
 
 /// Whether the activity may count at all. Nothing is changed.
 pub(crate) fn accept(lead: &Lead, moment: &Moment<'_>, late_accept_ms: i64) -> Result<(), FilterReason> {
     if lead.remembered.iter().any(|remembered| remembered.id == moment.id) {
         return Err(FilterReason::Duplicate);
     }
-    if moment.arrival_ms - moment.t_ms > late_accept_ms || moment.t_ms <= lead.floor_ms {
+    let age_ms = moment.arrival_ms.saturating_sub(moment.t_ms);
+    if age_ms > late_accept_ms || moment.t_ms <= lead.floor_ms || moment.t_ms < EARLIEST_MS {
         return Err(FilterReason::Late);
     }
     Ok(())
@@ -62,9 +61,9 @@ pub(crate) fn count(plan: &Plan, lead: &mut Lead, moment: &Moment<'_>, at_ms: i6
 
 /// Seals calendar keys that no accepted activity can reach any more: their evidence stays (S4).
 pub(crate) fn seal_keys(plan: &Plan, lead: &mut Lead, at_ms: i64) {
-    let margin_ms = plan.model.time.late_accept_ms + SEAL_MARGIN_MS;
+    let margin_ms = plan.model.time.late_accept_ms.saturating_add(SEAL_MARGIN_MS);
     // A bucket ends after every instant in it: younger keys need no calendar.
-    if !lead.keys.iter().any(|key| key.t_ms + margin_ms < at_ms) {
+    if !lead.keys.iter().any(|key| key.t_ms.saturating_add(margin_ms) < at_ms) {
         return;
     }
     lead.keys.retain(|key| {
@@ -74,13 +73,13 @@ pub(crate) fn seal_keys(plan: &Plan, lead: &mut Lead, at_ms: i64) {
 }
 
 fn is_sealed(plan: &Plan, rule: RuleIx, t_ms: i64, at_ms: i64) -> bool {
-    let margin_ms = plan.model.time.late_accept_ms + SEAL_MARGIN_MS;
-    if t_ms + margin_ms >= at_ms {
+    let margin_ms = plan.model.time.late_accept_ms.saturating_add(SEAL_MARGIN_MS);
+    if t_ms.saturating_add(margin_ms) >= at_ms {
         return false;
     }
     let Recurrence::Per(parts) = &plan.model.rules[rule.ix()].recurrence else { return false };
     let end_ms = |part: &KeyPart| calendar::bucket_end_ms(&plan.model.time.zone, part, t_ms);
-    parts.iter().filter_map(end_ms).min().is_some_and(|end_ms| end_ms + margin_ms < at_ms)
+    parts.iter().filter_map(end_ms).min().is_some_and(|end_ms| end_ms.saturating_add(margin_ms) < at_ms)
 }
 
 /// Whether the match is now the one that counts for its key.
@@ -118,7 +117,7 @@ fn count_match(plan: &Plan, lead: &mut Lead, rule: RuleIx, moment: &Moment<'_>, 
         Err(at) => {
             lead.keys.insert(held.start + at, key);
             weigh(plan, lead, rule, key.t_ms, true);
-            let fallen = drop_oldest(lead, rule, definition.max.or(default_max(key_use)));
+            let fallen = drop_oldest(lead, rule, definition.max);
             match fallen {
                 Some(fallen) if key_use != KeyUse::Window => {
                     weigh(plan, lead, rule, fallen.t_ms, false);
@@ -128,10 +127,6 @@ fn count_match(plan: &Plan, lead: &mut Lead, rule: RuleIx, moment: &Moment<'_>, 
             }
         }
     }
-}
-
-fn default_max(key_use: KeyUse) -> Option<u16> {
-    (key_use == KeyUse::Window).then_some(WINDOW_ENTRIES)
 }
 
 /// Drops the key with the oldest match, if there are more than `max`.

@@ -152,6 +152,18 @@ pub(crate) enum TraitValue {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TraitList(pub(crate) Vec<TraitValue>);
 
+impl TraitValue {
+    /// Its bytes in a lead's state.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            TraitValue::Boolean(_) => 2,
+            TraitValue::Number(_) => 9,
+            TraitValue::Text(text) => 3 + text.len(),
+            TraitValue::List(list) => 3 + list.0.iter().map(TraitValue::bytes).sum::<usize>(),
+        }
+    }
+}
+
 impl Lead {
     /// A lead without a past, before its first activity.
     pub(crate) fn new(id: &str, born_ms: i64, epoch: u32) -> Lead {

@@ -17,8 +17,8 @@ use crate::visit::Stamp;
 /// Texts of a trait are cut here, in bytes; ingest cuts at the same length or earlier.
 const TRAIT_TEXT_BYTES: usize = 256;
 
-/// A list trait keeps so many elements.
-const TRAIT_LIST_ELEMENTS: usize = 32;
+/// The elements of a list trait are kept up to this many bytes in all, each with three of its own.
+const TRAIT_LIST_BYTES: usize = 256;
 
 /// Paths whose page kind is remembered, across leads. A full memo is emptied: paths repeat, floods do not.
 const MEMO_PATHS: usize = 4_096;
@@ -340,10 +340,14 @@ fn kept(value: FieldValue<'_>, kind: TraitKind) -> Option<TraitValue> {
             Some(text(t))
         }
         (TraitKind::Any, FieldValue::List(list)) => {
-            let mut elements = Vec::new();
+            let (mut elements, mut bytes) = (Vec::new(), 0);
             list.any(&mut |element| {
-                elements.extend(kept(element, TraitKind::Any));
-                elements.len() >= TRAIT_LIST_ELEMENTS
+                let Some(element) = kept(element, TraitKind::Any) else { return false };
+                bytes += element.bytes();
+                if bytes <= TRAIT_LIST_BYTES {
+                    elements.push(element);
+                }
+                bytes > TRAIT_LIST_BYTES
             });
             (!elements.is_empty()).then_some(TraitValue::List(TraitList(elements)))
         }

@@ -185,8 +185,8 @@ impl<'a> View<'a> {
     }
 
     /// The largest T' such that the sum cannot cross the constant anywhere in [T, T'] is found by bisection on
-    /// integers: certain at T, and once uncertain for ever so, since the ranges only widen. Where all weighted
-    /// contributions have one sign, T' + 1 is exactly the first instant at which the truth is another.
+    /// integers: certain at T, and once uncertain for ever so, since the ranges only widen. Where all parts of the
+    /// sum move in one direction, T' + 1 is exactly the first instant at which the truth is another.
     fn score_atom(
         &self,
         terms: &[(ScoreIx, i64)],

@@ -100,20 +100,16 @@ pub(crate) fn fit_milli(plan: &Plan, lead: &Lead, fit: usize) -> i64 {
     }
 }
 
-/// The lowest and highest value that a score can take anywhere in `[from_ms, to_ms]`, if nothing happens.
-///
-/// Positive and negative parts only fall towards zero, each on its own: where a score has but one of them the
-/// bounds are its values at the two ends, exactly.
+/// The lowest and highest value that a score can take anywhere in `[from_ms, to_ms]`, if nothing happens: exact for
+/// each group, and so for a score whose groups move in one direction; else the sum of what each group can be.
 pub(crate) fn range(plan: &Plan, lead: &Lead, score: ScoreIx, from_ms: i64, to_ms: i64) -> (i64, i64) {
     let definition = &plan.model.scores[score.ix()];
-    let (from, to) = (Decay::at(from_ms, definition.half_life_ms), Decay::at(to_ms, definition.half_life_ms));
     let fits = fits_milli(plan, lead, score.ix());
     let (mut low, mut high) = (fits, fits);
     for &group in &plan.score_groups[score.ix()] {
-        let (now_up, now_down) = parts(plan, lead, group, from);
-        let (then_up, then_down) = parts(plan, lead, group, to);
-        low += capped(plan, group, evidence::round(then_up - now_down));
-        high += capped(plan, group, evidence::round(now_up - then_down));
+        let (group_low, group_high) = group_range(plan, lead, group, definition.half_life_ms, from_ms, to_ms);
+        low += capped(plan, group, group_low);
+        high += capped(plan, group, group_high);
     }
     (
         low.clamp(definition.min_milli, definition.max_milli),
@@ -121,13 +117,42 @@ pub(crate) fn range(plan: &Plan, lead: &Lead, score: ScoreIx, from_ms: i64, to_m
     )
 }
 
-/// A group's positive and negative points before rounding, both as magnitudes.
-fn parts(plan: &Plan, lead: &Lead, group: usize, decay: Decay) -> (i128, i128) {
-    let (mut up, mut down) = (0, 0);
-    for (_, term) in live_terms(plan, lead, group, decay) {
-        if term >= 0 { up += term } else { down -= term }
+/// The range of a group's rounded points before caps.
+///
+/// Points of one sign only fall towards zero. With both signs the sum still moves in one direction within an
+/// octave, where the evidence stands still and only `m` falls; the few bits that evidence loses at the edge of an
+/// octave may turn it, so every octave is looked at.
+fn group_range(
+    plan: &Plan,
+    lead: &Lead,
+    group: usize,
+    half_life_ms: Option<i64>,
+    from_ms: i64,
+    to_ms: i64,
+) -> (i64, i64) {
+    let milli_at = |at_ms: i64| {
+        let decay = Decay::at(at_ms, half_life_ms);
+        let (mut sum, mut signs) = (0, [false; 2]);
+        for (_, term) in live_terms(plan, lead, group, decay) {
+            sum += term;
+            signs[usize::from(term < 0)] |= term != 0;
+        }
+        (evidence::round(decay.scaled(sum)), signs == [true, true])
+    };
+    let (from, mixed) = milli_at(from_ms);
+    let (to, _) = milli_at(to_ms);
+    let (mut low, mut high) = (from.min(to), from.max(to));
+    let Some(half_life_ms) = half_life_ms.filter(|_| mixed) else { return (low, high) };
+    let first = from_ms.div_euclid(half_life_ms);
+    // Nothing is left after so many octaves: the end has been looked at.
+    let edges = (first + 1..=first + OCTAVES).map(|octave| octave.saturating_mul(half_life_ms));
+    for edge_ms in edges.take_while(|edge_ms| *edge_ms <= to_ms) {
+        for at_ms in [edge_ms - 1, edge_ms] {
+            let (milli, _) = milli_at(at_ms);
+            (low, high) = (low.min(milli), high.max(milli));
+        }
     }
-    (decay.scaled(up), decay.scaled(down))
+    (low, high)
 }
 
 /// The instant from which on a score does not change by itself any more.

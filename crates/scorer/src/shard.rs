@@ -22,6 +22,9 @@ pub const SEMANTICS: u16 = 1;
 /// Timestamps lie within ±2⁴⁶ ms of 1970: the years −260 to 4199, where no sum of them overflows.
 const LATEST_MS: i64 = 1 << 46;
 
+/// No event time lies before this.
+pub(crate) const EARLIEST_MS: i64 = -LATEST_MS;
+
 /// One partition of leads.
 #[derive(Debug)]
 pub struct Shard {
@@ -301,7 +304,7 @@ impl Shard {
 }
 
 fn check_timestamp(timestamp_ms: i64) -> Result<(), Refused> {
-    let within = (-LATEST_MS..LATEST_MS).contains(&timestamp_ms);
+    let within = (EARLIEST_MS..LATEST_MS).contains(&timestamp_ms);
     if within { Ok(()) } else { Err(Refused::Timestamp { timestamp_ms }) }
 }
 

@@ -5,9 +5,9 @@ use crate::outlook::{NEVER_CHANGES, Outlook, Reach, View};
 use crate::plan::Plan;
 use crate::scores::Reading;
 
-/// Steps from one possible change to the next before the search for an exact exit gives up: predicates whose
-/// scores have parts of both signs may need many, all others one for each atom.
-const EXIT_STEPS: u32 = 1_000;
+/// Steps from one possible change to the next before the search for an exact instant gives up. Predicates need a
+/// step for each of their atoms; only sums of parts that move in opposite directions may need many.
+const STEPS: u32 = 256;
 
 /// Why a lead is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,12 +89,16 @@ fn stage_of(plan: &Plan, lead: &Lead) -> u16 {
     latched().find(|stage| plan.overrides.contains(stage)).or_else(|| latched().next()).unwrap_or(0)
 }
 
-/// The first instant, after `at_ms`, at which a latch may change by itself or the lead is forgotten. `reading`
-/// holds the scores at `at_ms`.
-pub(crate) fn next_deadline_ms(plan: &Plan, lead: &Lead, at_ms: i64, reading: &Reading) -> i64 {
-    let view = View { plan, lead, at_ms, milli: &reading.milli };
-    let changes = watched(plan, lead).map(|watch| watch.outlook(&view, Reach::Exact).next_ms);
-    changes.min().unwrap_or(NEVER_CHANGES).min(forget_ms(plan, lead, at_ms)).max(at_ms + 1)
+/// The first instant, after `at_ms`, at which a latch changes by itself or the lead is forgotten; an earlier one only
+/// if the search for it gave up. `reading` is used up.
+pub(crate) fn next_deadline_ms(plan: &Plan, lead: &Lead, at_ms: i64, reading: &mut Reading) -> i64 {
+    let mut soonest_ms = forget_ms(plan, lead, at_ms);
+    for watch in watched(plan, lead) {
+        soonest_ms = match watch.change(plan, lead, at_ms, soonest_ms, reading) {
+            Found::At(change_ms) | Found::NotBefore(change_ms) => soonest_ms.min(change_ms),
+        };
+    }
+    soonest_ms.max(at_ms + 1)
 }
 
 /// Whether the armed deadline is still not late, seen from `at_ms`. What only pushes a deadline away leaves it
@@ -112,25 +116,15 @@ pub(crate) fn deadline_stands(plan: &Plan, lead: &Lead, at_ms: i64, reading: &Re
 }
 
 /// The exact instant at which the latch of the lead's stage clears if nothing more happens; `None` if it does
-/// not before the lead is forgotten.
+/// not before the lead is forgotten, or if it could not be found.
 pub(crate) fn expected_exit_ms(plan: &Plan, lead: &Lead, at_ms: i64) -> Option<i64> {
     let watch =
         watched(plan, lead).find(|watch| watch.stage == lead.stage && watch.latched_since.is_some())?;
     let forget_ms = forget_ms(plan, lead, at_ms);
-    let mut reading = Reading::default();
-    let mut at_ms = at_ms;
-    for _ in 0..EXIT_STEPS {
-        reading.read(plan, lead, at_ms);
-        let outlook = watch.outlook(&View { plan, lead, at_ms, milli: &reading.milli }, Reach::Exact);
-        if outlook.truth {
-            return Some(at_ms);
-        }
-        if outlook.next_ms >= forget_ms {
-            return None;
-        }
-        at_ms = outlook.next_ms;
+    match watch.change(plan, lead, at_ms, forget_ms, &mut Reading::default()) {
+        Found::At(exit_ms) => Some(exit_ms),
+        Found::NotBefore(_) => None,
     }
-    None
 }
 
 /// When the lead is forgotten if nothing more happens; in the future of `at_ms` (S20).
@@ -157,6 +151,15 @@ struct Watch<'p> {
     latched_since: Option<i64>,
 }
 
+/// What a search for a change found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// The latch changes exactly then.
+    At(i64),
+    /// It does not change earlier.
+    NotBefore(i64),
+}
+
 /// Latches that may be cleared, and `overrides` stages that may be entered.
 fn watched<'p>(plan: &'p Plan, lead: &'p Lead) -> impl Iterator<Item = Watch<'p>> {
     let clearing = lead.latches.iter().filter_map(|latch| {
@@ -172,6 +175,23 @@ fn watched<'p>(plan: &'p Plan, lead: &'p Lead) -> impl Iterator<Item = Watch<'p>
 }
 
 impl Watch<'_> {
+    /// When the latch changes by itself, looked for from `from_ms` up to `until_ms`.
+    fn change(&self, plan: &Plan, lead: &Lead, from_ms: i64, until_ms: i64, reading: &mut Reading) -> Found {
+        let mut at_ms = from_ms;
+        for _ in 0..STEPS {
+            reading.read(plan, lead, at_ms);
+            let outlook = self.outlook(&View { plan, lead, at_ms, milli: &reading.milli }, Reach::Exact);
+            if outlook.truth {
+                return Found::At(at_ms);
+            }
+            if outlook.next_ms >= until_ms {
+                return Found::NotBefore(until_ms);
+            }
+            at_ms = outlook.next_ms;
+        }
+        Found::NotBefore(at_ms)
+    }
+
     /// Whether the latch changes now, and when it may next.
     fn outlook(&self, view: &View<'_>, reach: Reach) -> Outlook {
         let enter = self.definition.enter.iter().map(|enter| view.outlook(enter, reach));

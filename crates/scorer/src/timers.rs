@@ -141,3 +141,80 @@ impl Timer {
         self.deadline_ms != i64::MAX
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timer(deadline_ms: i64, lead_id: &str) -> Timer {
+        Timer { deadline_ms, key: LeadKey::of(lead_id) }
+    }
+
+    const LEADS: [&str; 5] = ["anon:b", "user:2", "anon:a", "user:10", "crm:z"];
+
+    fn name(key: LeadKey) -> Option<Box<str>> {
+        LEADS.into_iter().find(|lead| LeadKey::of(lead) == key).map(Into::into)
+    }
+
+    fn take_all(timers: &mut Timers, until_ms: i64) -> Vec<(i64, String)> {
+        let take = || timers.take(until_ms, name);
+        let told = |timer: Timer| (timer.deadline_ms, name(timer.key).expect("a lead").into_string());
+        std::iter::from_fn(take).map(told).collect()
+    }
+
+    #[test]
+    fn they_fire_by_deadline_then_rank_then_id() {
+        let mut timers = Timers::default();
+        LEADS.iter().for_each(|lead| timers.arm(timer(7, lead)));
+        timers.commit();
+        timers.arm(timer(3, "user:2"));
+        timers.arm(timer(9, "user:2"));
+        let fired = take_all(&mut timers, 8);
+        let expected =
+            [(3, "user:2"), (7, "crm:z"), (7, "user:10"), (7, "user:2"), (7, "anon:a"), (7, "anon:b")];
+        assert_eq!(fired, expected.map(|(at, lead)| (at, lead.to_owned())));
+        assert_eq!(timers.next_ms(), Some(9));
+    }
+
+    #[test]
+    fn an_abort_puts_back_what_was_taken_and_drops_what_was_armed() {
+        let mut timers = Timers::default();
+        LEADS.iter().zip(1..).for_each(|(lead, at)| timers.arm(timer(at / 2, lead)));
+        timers.commit();
+        let before = timers.all();
+        for taken in 0..=LEADS.len() {
+            timers.arm(timer(0, "anon:a"));
+            timers.arm(timer(2, "anon:b"));
+            for _ in 0..taken {
+                let _ = timers.take(2, name);
+            }
+            timers.arm(timer(5, "anon:a"));
+            timers.abort();
+            assert_eq!(timers.all(), before, "{taken} taken");
+        }
+    }
+
+    #[test]
+    fn a_batch_survives_a_commit_in_its_middle() {
+        let mut timers = Timers::default();
+        LEADS.iter().for_each(|lead| timers.arm(timer(7, lead)));
+        timers.commit();
+        let first = timers.take(7, name);
+        timers.commit();
+        assert_eq!(timers.all().len(), 4);
+        let second = timers.take(7, name);
+        timers.abort();
+        assert_eq!(timers.all().len(), 4, "the first is gone for good, the second is back");
+        assert_eq!(first.map(|timer| timer.key), Some(LeadKey::of("crm:z")));
+        assert_eq!(timers.take(7, name), second);
+    }
+
+    #[test]
+    fn what_is_never_due_is_not_kept() {
+        let mut timers = Timers::default();
+        timers.arm(timer(i64::MAX, "anon:a"));
+        timers.restore([timer(i64::MAX, "anon:b"), timer(4, "anon:b")].into_iter());
+        assert_eq!(timers.next_ms(), Some(4));
+        assert_eq!(timers.all().len(), 1);
+    }
+}

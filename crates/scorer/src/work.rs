@@ -146,7 +146,7 @@ impl Work {
         if is_forgotten {
             touched.is_removed = true;
         } else {
-            lead.deadline_ms = stages::next_deadline_ms(plan, lead, at_ms, &scratch.reading);
+            lead.deadline_ms = stages::next_deadline_ms(plan, lead, at_ms, &mut scratch.reading);
             self.timers.arm(Timer { deadline_ms: lead.deadline_ms, key: timer.key });
         }
         mark_changed(touched, &mut self.changed, timer.key);
@@ -200,7 +200,7 @@ impl Work {
             out.push(explain::stage_change(&view, &evaluation, of));
         }
         if !stages::deadline_stands(plan, lead, at_ms, &scratch.reading) {
-            let deadline_ms = stages::next_deadline_ms(plan, lead, at_ms, &scratch.reading);
+            let deadline_ms = stages::next_deadline_ms(plan, lead, at_ms, &mut scratch.reading);
             if deadline_ms != lead.deadline_ms {
                 lead.deadline_ms = deadline_ms;
                 self.timers.arm(Timer { deadline_ms, key });

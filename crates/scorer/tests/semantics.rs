@@ -381,3 +381,86 @@ fn an_activity_behind_the_clock_is_evaluated_at_its_arrival() {
     "#]],
     );
 }
+
+#[test]
+fn the_whole_calendar_may_come_and_nothing_breaks() {
+    let model = story::model(MODEL);
+    let mut shard = story::shard(&model);
+    let mut out = Vec::new();
+    let extremes = [i64::MIN, -(1 << 46), -1, 0, 1, 4_102_444_800_000, (1 << 46) - 1, 1 << 46, i64::MAX];
+    for (number, (timestamp_ms, t_ms)) in extremes.iter().flat_map(|a| extremes.map(|b| (*a, b))).enumerate()
+    {
+        let story = format!("0h use id=x{number} n=1; 0h apply id=y{number} lead=user:1");
+        for mut step in story::steps(&story) {
+            if let ripen_records::ActivityRecord::Activity(activity) = &mut step.record {
+                activity.t_ms = t_ms;
+                activity.arrival_ms = timestamp_ms;
+            }
+            let mut budget = ripen_scorer::Budget::new(100);
+            let applied = shard.apply(&step.lead, &step.record, timestamp_ms, &mut budget, &mut out);
+            let refused = matches!(applied, Err(ripen_scorer::Refused::Timestamp { .. }));
+            assert_eq!(refused, !(-(1 << 46)..1 << 46).contains(&timestamp_ms), "{timestamp_ms}");
+            shard.commit();
+        }
+    }
+}
+
+#[test]
+fn keys_of_a_day_are_sealed_when_no_activity_can_reach_them() {
+    // Ten days late at most, and one to spare: on the twelfth day the first one is sealed. Its points stay.
+    let held = |story: &str| {
+        let (shard, _, _) = story::run(&story::model(MODEL), story);
+        shard.base().iter().next().expect("one lead").value().len()
+    };
+    let one = held("0h use origin=server");
+    let both = held("0h use origin=server; 10d use origin=server");
+    let sealed = held("0h use origin=server; 12d use origin=server");
+    assert!(both > one + 24, "two keys");
+    // The first event id is forgotten along with the key: 24 bytes and 16.
+    assert_eq!(sealed, one);
+    check(MODEL, "0h use origin=server; 12d use origin=server", expect![[r#"
+        ends as new, total 4
+    "#]]);
+}
+
+#[test]
+fn a_lead_of_many_activities_stays_small() {
+    let story: String =
+        (0..5_000).map(|n| format!("{n}m use id=i{n} n={n}\n{n}m page_view /things/{n}\n")).collect();
+    let (shard, _, _) = story::run(&story::model(MODEL), &story);
+    let bytes = shard.base().iter().next().expect("one lead").value().len();
+    assert!(bytes < 700, "{bytes} bytes");
+}
+
+#[test]
+fn records_that_are_not_executed_yet_are_refused_by_name() {
+    let mut shard = story::shard(&story::model(MODEL));
+    let link = ripen_records::Link { a: "user:1".into(), b: "anon:1".into(), explicit: false, arrival_ms: 0 };
+    let link = ripen_records::ActivityRecord::Link(link);
+    let refused = shard.apply("anon:1", &link, 0, &mut ripen_scorer::Budget::new(1), &mut Vec::new());
+    expect!["records of kind link are not executed yet"].assert_eq(&refused.expect_err("refused").to_string());
+    let step = &story::steps("0h ping lead=nobody")[0];
+    let refused = shard.apply("nobody", &step.record, 0, &mut ripen_scorer::Budget::new(1), &mut Vec::new());
+    expect!["the record's key is no lead id: lead id has no known kind"].assert_eq(&refused.expect_err("refused").to_string());
+}
+
+#[test]
+fn without_a_model_nothing_is_applied() {
+    let mut shard = ripen_scorer::Shard::new();
+    let step = &story::steps("0h ping")[0];
+    let mut budget = ripen_scorer::Budget::new(1);
+    let refused = shard.apply(&step.lead, &step.record, step.arrival_ms, &mut budget, &mut Vec::new());
+    assert_eq!(refused, Err(ripen_scorer::Refused::NoModel));
+    assert_eq!(shard.clock(), i64::MIN, "nothing is staged");
+    let model = story::model(MODEL);
+    shard.switch(&story::switch_to(&model, 3), std::sync::Arc::clone(&model)).expect("the first");
+    shard.abort();
+    assert_eq!(shard.epoch(), None, "a switch is staged too");
+    shard.switch(&story::switch_to(&model, 3), std::sync::Arc::clone(&model)).expect("the first");
+    shard.switch(&story::switch_to(&model, 4), std::sync::Arc::clone(&model)).expect("the same again");
+    shard.commit();
+    assert_eq!(shard.epoch(), Some((4, model.hash.as_str())));
+    let other = story::model(&MODEL.replace("version: 1", "version: 2"));
+    let refused = shard.switch(&story::switch_to(&other, 5), other).expect_err("another model");
+    assert!(refused.to_string().ends_with("is not executed yet"), "{refused}");
+}
