@@ -26,6 +26,9 @@ const RULE_IN_SET_BYTES: u64 = 3;
 /// A text that travels with the state (trait values, paths) is cut at this many bytes.
 const TEXT_BYTES: u64 = 256;
 
+/// What stands beside such a text: its trait or rule, an instant, an event id hash, a length.
+const TRAIT_BYTES: u64 = 40;
+
 /// A fact's instant per time to live, and its newest unset.
 const FACT_BYTES: u64 = 10;
 
@@ -43,12 +46,14 @@ impl Model {
     pub fn worst_case_bytes_per_lead(&self) -> u64 {
         let rules: u64 = self.rules.iter().map(|rule| self.rule_bytes(rule)).sum();
         let remembered = u64::from(self.time.remember);
-        // Every remembered activity may have a set of rules of its own; a set is of rules of one event.
+        // Every remembered activity may have a set of rules of its own: those of its event, and those of the visit
+        // that it may have opened.
         let largest_set = self.events.named.values().map(Vec::len).max().unwrap_or(0);
-        let largest_set = largest_set.max(self.events.any.len()) as u64;
+        let largest_set = largest_set.max(self.events.any.len()) + self.events.rules("visit_started").len();
+        let largest_set = largest_set as u64;
         let sets = remembered * (4 + largest_set * RULE_IN_SET_BYTES);
         let facts: u64 = self.facts.iter().map(|fact| (fact.ttls_ms.len() as u64 + 1) * FACT_BYTES).sum();
-        let traits = self.traits.len() as u64 * (TEXT_BYTES + 24);
+        let traits = self.traits.len() as u64 * (TEXT_BYTES + TRAIT_BYTES);
         FIXED_BYTES
             + rules
             + remembered * REMEMBERED_BYTES
@@ -56,7 +61,7 @@ impl Model {
             + facts
             + traits
             + self.stages.len() as u64 * LATCH_BYTES
-            + DECISIVE * (TEXT_BYTES + 24)
+            + DECISIVE * (TEXT_BYTES + TRAIT_BYTES)
     }
 
     fn rule_bytes(&self, rule: &Rule) -> u64 {

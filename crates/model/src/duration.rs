@@ -3,7 +3,7 @@
 /// The longest duration of a model, ms: 100 years of 365 days.
 pub(crate) const LONGEST_MS: i64 = 100 * 365 * 86_400_000;
 
-/// Milliseconds of `(\d+[smhdw])+`; a day is 86,400 s. `None` for anything else or beyond [`LONGEST_MS`].
+/// Milliseconds of `(\d+[smhdw])+`; a day is 86,400 s. `None` for anything else or beyond 100 years.
 pub fn parse_duration_ms(text: &str) -> Option<i64> {
     let mut total: i64 = 0;
     let mut digits: Option<i64> = None;

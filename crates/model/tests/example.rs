@@ -36,3 +36,10 @@ fn the_dealers_model_compiles() {
     );
     assert!(model.worst_case_bytes_per_lead() < ripen_model::LARGEST_LEAD_BYTES);
 }
+
+#[test]
+fn a_model_is_shared_between_threads() {
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<ripen_model::Model>();
+    shared::<ripen_model::ModelErrors>();
+}

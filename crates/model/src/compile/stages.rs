@@ -6,7 +6,7 @@ use crate::expression::LeadPredicate;
 use crate::predicate;
 use crate::yaml::Node;
 
-/// Most stages of a funnel; the latches of a lead are bits of one word.
+/// Most stages of a funnel; each may be a latch of every lead.
 const MOST_STAGES: usize = 64;
 
 impl Compiler<'_, '_> {
