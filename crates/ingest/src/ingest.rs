@@ -113,8 +113,8 @@ impl Ingest {
             Err(error) => return Err(unreadable(&error)),
         }
         if message.batch.is_absent() {
-            let outcome = Reader { arrival: self.arrival, max_future_ms: self.max_future_ms };
-            outcome.finish(message, text, source, &mut self.bots, &mut |outcome| {
+            let reader = Reader { arrival: self.arrival, max_future_ms: self.max_future_ms };
+            reader.finish(&mut message, text, source, &mut self.bots, &mut |outcome| {
                 sink(Element { index: None, outcome });
             });
             return Ok(());
@@ -150,7 +150,7 @@ impl Ingest {
                 Ok(Shape::Object) if message.batch.is_absent() => {
                     message.times.sent_at = message.times.sent_at.or_if_empty(envelope.sent_at);
                     message.times.received_at = message.times.received_at.or_if_empty(envelope.received_at);
-                    reader.finish(message, element.json(), source, &mut self.bots, &mut told);
+                    reader.finish(&mut message, element.json(), source, &mut self.bots, &mut told);
                 }
                 Ok(Shape::Object) => told(dead((DeadReason::WrongShape, "batch within a batch".into()))),
                 Ok(Shape::Other) => told(dead((DeadReason::WrongShape, "not an object".into()))),
@@ -186,7 +186,7 @@ struct Reader {
 impl Reader {
     fn finish(
         self,
-        message: Message<'_, '_>,
+        message: &mut Message<'_, '_>,
         bytes: &str,
         source: &Source<'_>,
         bots: &mut Bots,
@@ -212,7 +212,7 @@ impl Reader {
             group: message.group(),
             consent: message.consent(),
         };
-        let activity = message.into_activity(call, &ids, moment, bytes, source);
+        let activity = message.take_activity(call, &ids, moment, bytes, source);
         told(Outcome::Accepted { activity, aside });
     }
 }

@@ -44,7 +44,7 @@ impl<'a> Raw<'a> {
     /// A string, unescaped. Half a surrogate pair (a text that was cut within an emoji) is replaced.
     pub(crate) fn string(self) -> Option<Cow<'a, str>> {
         let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
-        if !inner.contains('\\') {
+        if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
             return Some(Cow::Borrowed(inner));
         }
         match serde_json::from_str::<String>(self.0) {
@@ -118,6 +118,9 @@ impl<'a> Raw<'a> {
 
     /// The elements of a list, at most `limit` and one more; nothing if it is no list.
     pub(crate) fn elements(self, limit: usize) -> Vec<Raw<'a>> {
+        if !self.is_array() {
+            return Vec::new();
+        }
         let mut deserializer = serde_json::Deserializer::from_str(self.0);
         deserializer.deserialize_any(ElementsVisitor { limit }).unwrap_or_default()
     }

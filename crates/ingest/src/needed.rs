@@ -104,6 +104,7 @@ impl Projection {
         self.children.get(name)
     }
 
+    /// Whether a name without dots is needed itself.
     pub(crate) fn needs(&self, name: &str) -> bool {
         self.child(name).is_some_and(|node| node.leaf.is_some())
     }

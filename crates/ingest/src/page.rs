@@ -8,7 +8,7 @@ use crate::privacy::without_emails;
 
 /// A URL in its parts, as they stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Url<'a> {
+struct Url<'a> {
     /// Scheme and `//`, or nothing.
     scheme: &'a str,
     /// Name and password before the host, `@` included.
@@ -17,19 +17,19 @@ pub(crate) struct Url<'a> {
     authority: &'a str,
     path: &'a str,
     /// Without its `?`.
-    pub(crate) query: &'a str,
+    query: &'a str,
     /// With its `#`.
     fragment: &'a str,
 }
 
 impl<'a> Url<'a> {
-    pub(crate) fn split(text: &'a str) -> Url<'a> {
+    fn split(text: &'a str) -> Url<'a> {
         let text = text.trim();
         let (text, fragment) = text.split_at(text.find('#').unwrap_or(text.len()));
         let (text, query) = text.split_once('?').unwrap_or((text, ""));
-        let scheme_bytes = match text.find("//") {
-            Some(0) => 2,
-            Some(at) if is_scheme(&text[..at]) => at + 2,
+        let scheme_bytes = match text.find(':') {
+            _ if text.starts_with("//") => 2,
+            Some(at) if text[at + 1..].starts_with("//") && is_scheme(&text[..=at]) => at + 3,
             _ => 0,
         };
         let (scheme, rest) = text.split_at(scheme_bytes);
@@ -42,7 +42,7 @@ impl<'a> Url<'a> {
     }
 
     /// The host in lower case, without its port.
-    pub(crate) fn host(&self) -> Option<Cow<'a, str>> {
+    fn host(&self) -> Option<Cow<'a, str>> {
         let end = match self.authority.rfind(':') {
             Some(colon) if self.authority[colon + 1..].bytes().all(|b| b.is_ascii_digit()) => colon,
             _ => self.authority.len(),
@@ -56,16 +56,15 @@ impl<'a> Url<'a> {
     }
 
     /// The normalised path: `/` for a URL without one.
-    pub(crate) fn path(&self) -> Cow<'a, str> {
+    fn path(&self) -> Cow<'a, str> {
         normalise(self.path)
     }
 
     /// The URL without what is personal in it: a name before the host, addresses anywhere, and the values of
     /// parameters that are named after an e-mail or a phone.
-    pub(crate) fn clean(&self, text: Cow<'a, str>) -> Cow<'a, str> {
-        let personal = |pair: &str| is_personal(pair.split_once('=').map_or(pair, |(name, _)| name));
-        let text = if self.user.is_empty() && !self.query.split('&').any(personal) {
-            text
+    fn clean(&self, text: &'a str) -> Cow<'a, str> {
+        let text = if self.user.is_empty() && !parameters(self.query).any(|(name, _)| is_personal(name)) {
+            Cow::Borrowed(text)
         } else {
             let mut clean = format!("{}{}{}", self.scheme, self.authority, self.path);
             for (place, pair) in self.query.split('&').filter(|pair| !pair.is_empty()).enumerate() {
@@ -94,16 +93,51 @@ pub fn normalise_path(path: &str) -> Cow<'_, str> {
     normalise(&path[..path.find(['?', '#']).unwrap_or(path.len())])
 }
 
-/// The first value of a parameter in a query (`?` in front or not): `+` and `%XX` decoded, an empty one absent.
-pub(crate) fn query_parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+/// The named parameters of a query (`?` in front or not), in its order; values as they stand.
+pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
     let query = query.strip_prefix('?').unwrap_or(query);
-    let value = query.split('&').find_map(|pair| pair.split_once('=').filter(|(n, _)| *n == name))?.1;
-    let value = if value.contains('+') {
+    query.split('&').filter(|pair| !pair.is_empty()).filter_map(|pair| pair.split_once('='))
+}
+
+/// A parameter's value with `+` and `%XX` decoded.
+pub(crate) fn decoded_value(value: &str) -> Cow<'_, str> {
+    if value.contains('+') {
         Cow::Owned(percent_decoded(&value.replace('+', " ")).into_owned())
     } else {
         percent_decoded(value)
-    };
-    (!value.is_empty()).then_some(value)
+    }
+}
+
+/// What an activity needs of a page's URL, from one look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PageUrl<'a> {
+    pub(crate) clean: Cow<'a, str>,
+    pub(crate) host: Option<Cow<'a, str>>,
+    pub(crate) path: Cow<'a, str>,
+    pub(crate) query: Cow<'a, str>,
+}
+
+impl<'a> PageUrl<'a> {
+    pub(crate) fn new(url: Cow<'a, str>) -> PageUrl<'a> {
+        match url {
+            Cow::Borrowed(url) => PageUrl::of(url),
+            Cow::Owned(url) => PageUrl::of(&url).into_owned(),
+        }
+    }
+
+    fn of(text: &'a str) -> PageUrl<'a> {
+        let url = Url::split(text);
+        PageUrl { clean: url.clean(text), host: url.host(), path: url.path(), query: url.query.into() }
+    }
+
+    fn into_owned(self) -> PageUrl<'static> {
+        PageUrl {
+            clean: self.clean.into_owned().into(),
+            host: self.host.map(|host| host.into_owned().into()),
+            path: self.path.into_owned().into(),
+            query: self.query.into_owned().into(),
+        }
+    }
 }
 
 fn normalise(path: &str) -> Cow<'_, str> {
@@ -157,6 +191,10 @@ fn is_scheme(text: &str) -> bool {
 }
 
 fn is_personal(parameter: &str) -> bool {
+    // Nearly every name ends here.
+    if !matches!(parameter.as_bytes().first(), Some(b'e' | b'E' | b'm' | b'M' | b'p' | b'P' | b't' | b'T')) {
+        return false;
+    }
     const NAMES: [&str; 9] =
         ["email", "e-mail", "e_mail", "mail", "phone", "tel", "telephone", "mobile", "phone_number"];
     NAMES.iter().any(|name| name.eq_ignore_ascii_case(parameter))
@@ -214,6 +252,8 @@ mod tests {
 
     #[test]
     fn query_parameters_are_decoded() {
+        let first =
+            |query| parameters(query).find(|(name, value)| *name == "utm_source" && !value.is_empty());
         for (query, expect) in [
             ("utm_source=a", Some("a")),
             ("?utm_source=a", Some("a")),
@@ -225,7 +265,8 @@ mod tests {
             ("utm_source=%D1%8F", Some("я")),
             ("utm_source=%FF", Some("%FF")),
         ] {
-            assert_eq!(query_parameter(query, "utm_source").as_deref(), expect, "{query}");
+            let value = first(query).map(|(_, value)| decoded_value(value));
+            assert_eq!(value.as_deref(), expect, "{query}");
         }
     }
 
@@ -239,7 +280,7 @@ mod tests {
             ("https://jane:pw@shop.example/a", "https://shop.example/a"),
             ("https://shop.example/u/jane@shop.example/x", "https://shop.example/u//x"),
         ] {
-            assert_eq!(Url::split(url).clean(url.into()), expect, "{url}");
+            assert_eq!(Url::split(url).clean(url), expect, "{url}");
         }
     }
 }

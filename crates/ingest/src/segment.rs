@@ -13,7 +13,7 @@ use crate::identity::{self, Ids, NoId};
 use crate::json::{Members, Object, Raw, raw, skip};
 use crate::needed::{Projected, Projection};
 use crate::outcome::{DeadReason, RawConsent};
-use crate::page::{Url, normalise_path, query_parameter};
+use crate::page::{PageUrl, decoded_value, normalise_path, parameters};
 use crate::privacy::{self, without_emails};
 use crate::time::Times;
 use crate::{Source, time::Moment};
@@ -224,8 +224,8 @@ impl<'n, 'de> Message<'n, 'de> {
     }
 
     /// The activity; `ids` are those of [`Self::ids`], `bytes` the message's own JSON text.
-    pub(crate) fn into_activity<'a>(
-        self,
+    pub(crate) fn take_activity<'a>(
+        &mut self,
         call: Call<'de>,
         ids: &'a [LeadId],
         moment: Moment,
@@ -237,17 +237,20 @@ impl<'n, 'de> Message<'n, 'de> {
         'n: 'a,
     {
         let tracker_id = self.message_id.or_if_empty(self.message_id_snake).text();
-        let page = self.page(call.kind);
-        let utm = self.utm();
+        let url = self.context.page.url.or_if_empty(self.properties.page.url);
+        let url = url.bounded(usize::MAX).map(PageUrl::new);
+        let utm = self.utm(url.as_ref().map_or("", |url| &url.query));
+        let page = self.page(call.kind, url);
         let email = if self.traits.needed.needs("email_domain") { self.address(&call) } else { None };
         let session = self.context.session_id.bounded(NAME_BYTES).map(|id| Text(without_emails(id)));
         let origin = self.origin();
-        let mut traits = self.traits.projected;
+        let mut traits = std::mem::take(&mut self.traits.projected);
+        let of_context = std::mem::take(&mut self.context.traits.projected);
         if call.kind == Kind::Group {
             // A group call's own traits are the account's, not the person's.
-            traits = self.context.traits.projected;
+            traits = of_context;
         } else {
-            traits.fill_from(self.context.traits.projected);
+            traits.fill_from(of_context);
         }
         let mut traits = traits.into_fields();
         if let Some(domain) = email.and_then(|email| privacy::email_domain(&email))
@@ -267,7 +270,7 @@ impl<'n, 'de> Message<'n, 'de> {
             session,
             page,
             utm,
-            properties: self.properties.projected.into_fields(),
+            properties: std::mem::take(&mut self.properties.projected).into_fields(),
             traits,
             input: Input { topic: source.topic.into(), partition: source.partition, offset: source.offset },
         }
@@ -304,10 +307,9 @@ impl<'n, 'de> Message<'n, 'de> {
     }
 
     /// The page of the context, else that of the properties, where page calls repeat it.
-    fn page(&self, kind: Kind) -> Option<Page<'de>> {
+    fn page(&self, kind: Kind, url: Option<PageUrl<'de>>) -> Option<Page<'de>> {
         let (context, properties) = (&self.context.page, &self.properties.page);
         let is_page = matches!(kind, Kind::Page | Kind::Screen);
-        let url = context.url.or_if_empty(properties.url).bounded(usize::MAX);
         let path = context.path.or_if_empty(properties.path).bounded(usize::MAX);
         let referrer = context.referrer.or_if_empty(properties.referrer).bounded(usize::MAX);
         // Other calls have names and titles of their own among their properties: a product's, a file's.
@@ -315,48 +317,59 @@ impl<'n, 'de> Message<'n, 'de> {
         let name = if is_page { self.name.or_if_empty(self.properties.name) } else { Raw::default() };
         let clean = |text: Cow<'de, str>, bytes| Text(cut(without_emails(text), bytes));
         let mut page = Page {
-            path: path.map(|path| Text(of_text(path, normalise_path))),
+            path: path.map(|path| Text(normalised(path))),
+            url: None,
+            host: None,
             title: title.bounded(usize::MAX).map(|title| clean(title, TITLE_BYTES)),
+            referrer: referrer.map(|referrer| Text(PageUrl::new(referrer).clean)),
             name: name.bounded(usize::MAX).map(|name| clean(name, NAME_BYTES)),
-            ..Page::default()
         };
         if let Some(url) = url {
-            page.host = of_option(&url, |url| Url::split(url).host()).map(Text);
-            if page.path.is_none() {
-                page.path = Some(Text(of_text(url.clone(), |url| Url::split(url).path())));
-            }
-            page.url = Some(Text(clean_url(url)));
+            page.path = page.path.or(Some(Text(url.path)));
+            page.host = url.host.map(Text);
+            page.url = Some(Text(url.clean));
         }
-        page.referrer = referrer.map(|referrer| Text(clean_url(referrer)));
         (page != Page::default()).then_some(page)
     }
 
     /// The tracker's campaign, field by field else the first value in the URL's query.
-    fn utm(&self) -> Option<Utm<'de>> {
-        let (context, properties) = (&self.context.page, &self.properties.page);
-        let url = context.url.or_if_empty(properties.url).bounded(URL_BYTES).unwrap_or_default();
-        let search = context.search.or_if_empty(properties.search).bounded(URL_BYTES).unwrap_or_default();
-        let query = Url::split(&url).query;
-        let query = if query.is_empty() { &*search } else { query };
-        let has_campaign = query.contains("utm_");
+    fn utm(&self, query: &str) -> Option<Utm<'de>> {
         let campaign = &self.context.campaign;
-        let field = |stated: Raw<'de>, parameter: &str| -> Option<Text<'de>> {
-            let found = || query_parameter(query, parameter).map(Cow::into_owned).map(Cow::Owned);
-            let text = stated.bounded(usize::MAX);
-            let text = text.or_else(|| if has_campaign { found() } else { None })?;
-            let text = without_emails(text);
-            let plain = !text.chars().any(char::is_uppercase) && text.trim().len() == text.len();
-            let text = if plain { text } else { text.trim().to_lowercase().into() };
-            (!text.is_empty()).then(|| Text(cut(text, UTM_BYTES)))
-        };
-        let utm = Utm {
-            source: field(campaign.source, "utm_source"),
-            medium: field(campaign.medium, "utm_medium"),
-            campaign: field(campaign.name, "utm_campaign"),
-            term: field(campaign.term, "utm_term"),
-            content: field(campaign.content, "utm_content"),
-        };
+        let stated = [campaign.source, campaign.medium, campaign.name, campaign.term, campaign.content];
+        let mut utm = stated.map(|raw| raw.bounded(usize::MAX).and_then(utm_text));
+        let search = self.context.page.search.or_if_empty(self.properties.page.search);
+        let search = if query.is_empty() { search.bounded(URL_BYTES) } else { None };
+        for (name, value) in parameters(search.as_deref().unwrap_or(query)) {
+            let place = match name {
+                "utm_source" => 0,
+                "utm_medium" => 1,
+                "utm_campaign" => 2,
+                "utm_term" => 3,
+                "utm_content" => 4,
+                _ => continue,
+            };
+            if utm[place].is_none() {
+                utm[place] = utm_text(Cow::Owned(decoded_value(value).into_owned()));
+            }
+        }
+        let [source, medium, campaign, term, content] = utm;
+        let utm = Utm { source, medium, campaign, term, content };
         (utm != Utm::default()).then_some(utm)
+    }
+}
+
+/// Trimmed and lower-cased; absent if nothing is left.
+fn utm_text(text: Cow<'_, str>) -> Option<Text<'_>> {
+    let text = without_emails(text);
+    let plain = text.bytes().all(|b| b.is_ascii_graphic() && !b.is_ascii_uppercase());
+    let text = if plain { text } else { text.trim().to_lowercase().into() };
+    (!text.is_empty()).then(|| Text(cut(text, UTM_BYTES)))
+}
+
+fn normalised(path: Cow<'_, str>) -> Cow<'_, str> {
+    match path {
+        Cow::Borrowed(path) => normalise_path(path),
+        Cow::Owned(path) => Cow::Owned(normalise_path(&path).into_owned()),
     }
 }
 
@@ -379,28 +392,6 @@ impl Kind {
             ("group", Kind::Group),
         ];
         KINDS.into_iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, kind)| kind)
-    }
-}
-
-/// Applies a function that borrows to a text that may be owned.
-fn of_text<'a>(text: Cow<'a, str>, f: impl Fn(&str) -> Cow<'_, str>) -> Cow<'a, str> {
-    match text {
-        Cow::Borrowed(text) => f(text),
-        Cow::Owned(text) => Cow::Owned(f(&text).into_owned()),
-    }
-}
-
-fn of_option<'a>(text: &Cow<'a, str>, f: impl Fn(&str) -> Option<Cow<'_, str>>) -> Option<Cow<'a, str>> {
-    match text {
-        Cow::Borrowed(text) => f(text),
-        Cow::Owned(text) => f(text).map(|found| Cow::Owned(found.into_owned())),
-    }
-}
-
-fn clean_url(url: Cow<'_, str>) -> Cow<'_, str> {
-    match url {
-        Cow::Borrowed(url) => Url::split(url).clean(Cow::Borrowed(url)),
-        Cow::Owned(url) => Cow::Owned(Url::split(&url).clean(Cow::Borrowed(&url)).into_owned()),
     }
 }
 

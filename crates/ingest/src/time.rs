@@ -154,13 +154,11 @@ fn utc_with_millis(text: &str) -> Option<i64> {
     let year = digits(0..4)?;
     let [month, day, hour, minute, second] =
         [digits(5..7)?, digits(8..10)?, digits(11..13)?, digits(14..16)?, digits(17..19)?].map(|n| n as i8);
-    let date = civil::Date::new(year, month, day).ok()?;
-    if hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    let days = date.since(civil::date(1970, 1, 1)).ok()?.get_days();
-    let seconds = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
-    Some(i64::from(days) * 86_400_000 + seconds * 1000 + i64::from(digits(20..23)?))
+    let millisecond = digits(20..23)?;
+    let local =
+        civil::DateTime::new(year, month, day, hour, minute, second, i32::from(millisecond) * 1_000_000)
+            .ok()?;
+    TimeZone::UTC.to_timestamp(local).ok().map(Timestamp::as_millisecond)
 }
 
 /// 10¹¹ s is the year 5138 and 10¹¹ ms is 1973: no real time is taken for another unit.
