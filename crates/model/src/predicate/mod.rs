@@ -1,11 +1,13 @@
 //! Expressions of a model file to compiled predicates: CEL syntax, parsed by the `cel` crate; names resolved,
 //! constants exact.
 //!
-//! Here: what both scopes share. `event` compiles conditions on activities, `lead` conditions on leads.
+//! Here: what both scopes share. `event` compiles conditions on activities, `lead` conditions on leads,
+//! `sum` the sums of scores in them; `guard` bounds an expression before it is parsed.
 
 mod event;
 mod guard;
 mod lead;
+mod sum;
 
 pub(crate) use event::is_page_field;
 
