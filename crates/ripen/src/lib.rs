@@ -5,8 +5,12 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod demo;
 pub mod failure;
 pub mod health;
 pub mod http;
 pub mod logging;
 pub mod metrics;
+pub mod operators;
+pub mod pipeline;
+pub mod score;

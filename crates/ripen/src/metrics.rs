@@ -3,14 +3,21 @@
 //! The runtime's names stand in [`ripen_runtime::metrics`]; those that only the binary knows stand here. No label
 //! ever holds a lead id: labels are services, workers, outcomes, and nothing that grows with the input.
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use ripen_runtime::metrics as runtime;
 
 /// Gauge, always 1. Label `version`.
 pub const BUILD_INFO: &str = "ripen_build_info";
+/// Gauge: committed leads of the partitions that a scorer owns. Label `worker`.
+pub const LEADS: &str = "ripen_leads";
+/// Counter: stage transitions written. Labels `from`, `to`, `cause`: bounded by the model's stages.
+pub const TRANSITIONS_TOTAL: &str = "ripen_transitions_total";
 /// Gauge: 1 when `/readyz` says ready, else 0.
 pub const READY: &str = "ripen_ready";
+
+/// Counter: records that went to the dead-letter topic. Labels `service`, `reason`.
+pub const DEAD_LETTERS_TOTAL: &str = "ripen_dead_letters_total";
 
 /// Upper bounds of commit times: a drained commit takes 3 to 20 ms, one that takes 2 s is suspicious.
 const COMMIT_SECONDS_BUCKETS: &[f64] =
@@ -36,6 +43,29 @@ pub fn install() -> Result<PrometheusHandle, String> {
     Ok(handle)
 }
 
+/// Says how many leads this thread's worker holds.
+pub fn set_leads(leads: usize) {
+    gauge!(LEADS, "worker" => worker()).set(leads as f64);
+}
+
+/// Counts stage transitions of a committed transaction.
+pub fn count_transitions(from: &str, to: &str, cause: &'static str, count: u64) {
+    let labels = [("from", from.to_owned()), ("to", to.to_owned()), ("cause", cause.to_owned())];
+    counter!(TRANSITIONS_TOTAL, &labels).increment(count);
+}
+
+/// Counts dead letters of a committed transaction.
+pub fn count_dead_letters(service: &'static str, reason: &'static str, count: u64) {
+    counter!(DEAD_LETTERS_TOTAL, "service" => service, "reason" => reason).increment(count);
+}
+
+/// The number of this thread's worker: threads are named `service-number`.
+fn worker() -> String {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or_default();
+    name.rsplit_once('-').map_or("0", |(_, number)| number).to_owned()
+}
+
 fn describe() {
     describe_gauge!(BUILD_INFO, "Always 1; the label is the version");
     describe_gauge!(READY, "Whether every worker is ready");
@@ -57,4 +87,7 @@ fn describe() {
         "Wall clock minus the timestamp of the last record applied"
     );
     describe_counter!(runtime::TRANSACTIONS_TOTAL, "Transactions by result");
+    describe_gauge!(LEADS, "Leads held in memory");
+    describe_counter!(TRANSITIONS_TOTAL, "Stage transitions decided");
+    describe_counter!(DEAD_LETTERS_TOTAL, "Records that went to the dead-letter topic");
 }

@@ -1,0 +1,138 @@
+//! Ingest as an operator: raw records in, activities keyed by lead out.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ripen_ingest::{Arrival, Element, Format, Ingest, Limits, Needed, Source};
+use ripen_records::{ActivityRecord, Topics, encode_activity};
+use ripen_runtime::{Blocked, Headers, Operator, OutRecord, Outbox, Outcome, Record, To, Wiring};
+
+use super::counts::Counts;
+use super::dead_letter::{self, Place, Refusal};
+use super::scorer::no_model;
+use super::{Models, needed};
+
+/// Reads source topics of known formats.
+#[derive(Debug)]
+pub struct IngestOperator {
+    topics: Topics,
+    formats: HashMap<String, Format>,
+    ingest: Ingest,
+    models: Models,
+    counts: Counts,
+    // Reused from record to record.
+    encoded: Vec<u8>,
+}
+
+impl IngestOperator {
+    /// An ingest of these source topics, each with its format.
+    pub fn new(
+        topics: Topics,
+        sources: impl IntoIterator<Item = (String, Format)>,
+        limits: Limits,
+        arrival: Arrival,
+    ) -> IngestOperator {
+        IngestOperator {
+            topics,
+            formats: sources.into_iter().collect(),
+            ingest: Ingest::new(limits, arrival, &Needed::default()),
+            models: Models::default(),
+            counts: Counts::new("ingest"),
+            encoded: Vec::new(),
+        }
+    }
+
+    /// Committed outcomes since the start, by their word.
+    pub fn totals(&self) -> &BTreeMap<&'static str, u64> {
+        self.counts.totals()
+    }
+}
+
+impl Operator for IngestOperator {
+    fn wiring(&self) -> Wiring {
+        let mut inputs: Vec<String> = self.formats.keys().cloned().collect();
+        inputs.sort();
+        Wiring {
+            inputs,
+            tables: vec![self.topics.models.clone()],
+            outputs: vec![self.topics.activities.clone(), self.topics.dead_letters.clone()],
+            changelog: None,
+            clocked: false,
+        }
+    }
+
+    fn apply(&mut self, record: &Record<'_>, out: &mut Outbox) -> Outcome {
+        // Without a model nobody knows which fields to keep.
+        if self.models.newest().is_none() {
+            return Outcome::Blocked(no_model());
+        }
+        let Some(format) = self.formats.get(record.topic).copied() else {
+            return Outcome::Blocked(Blocked {
+                reason: format!("topic {} has no format", record.topic),
+                advice: "name it under `sources` in the configuration".to_owned(),
+            });
+        };
+        let Place { topic, partition, offset } = Place::of(record);
+        let source = Source { topic, partition, offset, timestamp_ms: record.timestamp_ms };
+        let Self { topics, ingest, counts, encoded, .. } = self;
+        ingest.read(format, &source, record.value, &mut |element: Element<'_>| {
+            write(topics, record, element, encoded, counts, out);
+        });
+        Outcome::Applied
+    }
+
+    fn committed(&mut self) {
+        self.counts.commit();
+    }
+
+    fn aborted(&mut self) {
+        self.counts.abort();
+    }
+
+    fn table_record(&mut self, _topic: &str, key: &[u8], value: Option<&[u8]>) {
+        self.models.record(key, value);
+        if let Some(needed) = needed::of(self.models.iter()) {
+            self.ingest.set_needed(&needed);
+        }
+    }
+
+    fn outcomes(&mut self, report: &mut dyn FnMut(&'static str, u64)) {
+        self.counts.report(report);
+    }
+}
+
+/// Writes one element of a record where it belongs, and counts it.
+fn write(
+    topics: &Topics,
+    record: &Record<'_>,
+    element: Element<'_>,
+    encoded: &mut Vec<u8>,
+    counts: &mut Counts,
+    out: &mut Outbox,
+) {
+    match element.outcome {
+        ripen_ingest::Outcome::Accepted { activity, .. } => {
+            let lead = activity.ids[0].clone();
+            let arrival_ms = activity.arrival_ms;
+            encoded.clear();
+            encode_activity(&ActivityRecord::Activity(activity), encoded)
+                .expect("an activity of our own fits its schema");
+            out.push(&OutRecord {
+                topic: &topics.activities,
+                to: To::Key,
+                key: Some(lead.as_bytes()),
+                value: Some(encoded),
+                headers: Headers::EMPTY,
+                // The broker overwrites it (`LogAppendTime`); over a log of its own it is the clock.
+                timestamp_ms: Some(arrival_ms),
+            });
+            counts.add("accepted");
+        }
+        ripen_ingest::Outcome::Filtered(reason) => counts.add(reason.as_str()),
+        ripen_ingest::Outcome::DeadLetter { reason, detail } => {
+            let reason = reason.as_str();
+            let refusal = Refusal { service: "ingest", reason, detail: &detail, element: element.index };
+            dead_letter::write(&topics.dead_letters, record, &refusal, out);
+            counts.add_dead_letter(reason);
+        }
+    }
+}

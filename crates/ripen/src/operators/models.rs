@@ -1,0 +1,50 @@
+//! The models that came through the log, compiled, by their hash.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ripen_model::Model;
+use tracing::error;
+
+/// Every model of `ripen.models.v1`. A service knows models from that topic only, never from a file.
+#[derive(Debug, Default)]
+pub struct Models {
+    by_hash: BTreeMap<String, Arc<Model>>,
+    newest: Option<Arc<Model>>,
+}
+
+impl Models {
+    /// Takes in a record of the models topic: key = hash, value = the file; a tombstone drops the model.
+    /// A file that this version cannot compile is reported and left out: a switch to it then blocks by name.
+    pub fn record(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let Ok(hash) = std::str::from_utf8(key) else { return };
+        let Some(file) = value else {
+            self.by_hash.remove(hash);
+            return;
+        };
+        let text = String::from_utf8_lossy(file);
+        match ripen_model::compile(hash, &text) {
+            Ok(model) => {
+                let model = Arc::new(model);
+                self.by_hash.insert(hash.to_owned(), Arc::clone(&model));
+                self.newest = Some(model);
+            }
+            Err(errors) => error!(model = hash, "model in the log does not compile: {errors}"),
+        }
+    }
+
+    /// The model with this hash.
+    pub fn get(&self, hash: &str) -> Option<&Arc<Model>> {
+        self.by_hash.get(hash)
+    }
+
+    /// The model that arrived last.
+    pub fn newest(&self) -> Option<&Arc<Model>> {
+        self.newest.as_ref()
+    }
+
+    /// All of them, by hash.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Model>> {
+        self.by_hash.values()
+    }
+}

@@ -1,0 +1,298 @@
+//! The scorer as an operator: activities in, decisions out, leads in the changelog.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ripen_records::{
+    ActivityRecord, Change, Decision, DecodeError, Switch, Tick, Topics, decode_activity, encode_activity,
+    encode_decision,
+};
+use ripen_runtime::{Blocked, Changelog, Headers, Operator, OutRecord, Outbox, Outcome, Record, To, Wiring};
+use ripen_scorer::{Applied, Base, Budget, Refused, STATE_FORMAT, Shard};
+
+use super::counts::Counts;
+use super::dead_letter::{self, Refusal};
+use super::{Models, Transitions};
+
+/// Partitions of leads, each a [`Shard`].
+#[derive(Debug)]
+pub struct ScorerOperator {
+    topics: Topics,
+    models: Models,
+    shards: BTreeMap<i32, Shard>,
+    counts: Counts,
+    transitions: Transitions,
+    // Reused from record to record.
+    decisions: Vec<Decision>,
+    encoded: Vec<u8>,
+}
+
+impl ScorerOperator {
+    /// A scorer without partitions.
+    pub fn new(topics: Topics) -> ScorerOperator {
+        ScorerOperator {
+            topics,
+            models: Models::default(),
+            shards: BTreeMap::new(),
+            counts: Counts::new("scorer"),
+            transitions: Transitions::default(),
+            decisions: Vec::new(),
+            encoded: Vec::new(),
+        }
+    }
+
+    /// Committed outcomes since the start, by their word.
+    pub fn totals(&self) -> &BTreeMap<&'static str, u64> {
+        self.counts.totals()
+    }
+
+    /// Number of committed leads, over all partitions.
+    pub fn leads(&self) -> usize {
+        self.shards.values().map(Shard::leads).sum()
+    }
+
+    /// The clock of a partition, ms UTC; `None` if it is not here or has no record yet.
+    pub fn clock(&self, partition: i32) -> Option<i64> {
+        self.shards.get(&partition).map(Shard::clock).filter(|clock| *clock != i64::MIN)
+    }
+
+    /// Committed leads of a partition, for readers.
+    pub fn base(&self, partition: i32) -> Option<Arc<Base>> {
+        self.shards.get(&partition).map(Shard::base)
+    }
+
+    fn score(&mut self, record: &Record<'_>, activity: &ActivityRecord<'_>, out: &mut Outbox) -> Outcome {
+        let Some(shard) = self.shards.get_mut(&record.partition) else {
+            return Outcome::Blocked(Blocked {
+                reason: format!("partition {} is not assigned", record.partition),
+                advice: "report this: a record came before its partition".to_owned(),
+            });
+        };
+        let lead = match record.key.map(std::str::from_utf8) {
+            Some(Ok(lead)) => lead,
+            None => "",
+            Some(Err(_)) => return self.refuse(record, "invalid_utf8", "key is not UTF-8", out),
+        };
+        let model = match activity {
+            ActivityRecord::Switch(switch) => match self.models.get(&switch.model_hash) {
+                Some(model) => Some((switch, Arc::clone(model))),
+                None => return Outcome::Blocked(unknown_model(switch)),
+            },
+            _ => None,
+        };
+        let room = u32::try_from(out.remaining()).unwrap_or(u32::MAX);
+        self.decisions.clear();
+        let mut applied =
+            shard.apply(lead, activity, record.timestamp_ms, &mut Budget::new(room), &mut self.decisions);
+        if let (Ok(Applied::Switched), Some((switch, model))) = (&applied, model) {
+            applied = shard.switch(switch, model).map(|()| Applied::Switched);
+        }
+        self.write_decisions(out);
+        match applied {
+            Ok(Applied::More) => Outcome::More,
+            Ok(applied) => {
+                self.counts.add(outcome_word(applied));
+                Outcome::Applied
+            }
+            Err(Refused::NoModel) => Outcome::Blocked(no_model()),
+            Err(
+                refused @ (Refused::SwitchVersion { .. } | Refused::SwitchModel { .. } | Refused::State(_)),
+            ) => Outcome::Blocked(Blocked {
+                reason: refused.to_string(),
+                advice: "run the version of ripen that wrote it, or a newer one".to_owned(),
+            }),
+            Err(refused @ Refused::SwitchAgain { .. }) => Outcome::Blocked(Blocked {
+                reason: refused.to_string(),
+                advice: "activate the other model under another prefix".to_owned(),
+            }),
+            Err(refused @ Refused::Unsupported { .. }) => {
+                self.refuse(record, "unsupported_record", &refused.to_string(), out)
+            }
+            Err(Refused::LeadId(_)) => self.refuse(record, "no_id", "key is no lead id", out),
+            Err(refused @ Refused::Timestamp { .. }) => {
+                self.refuse(record, "wrong_shape", &refused.to_string(), out)
+            }
+        }
+    }
+
+    fn write_decisions(&mut self, out: &mut Outbox) {
+        for decision in &self.decisions {
+            if let Change::StageChange(change) = &decision.change {
+                self.transitions.add(&change.from, &change.to, decision.cause);
+            }
+            self.encoded.clear();
+            encode_decision(decision, &mut self.encoded).expect("a decision of our own fits its schema");
+            out.push(&OutRecord {
+                topic: &self.topics.decisions,
+                to: To::Key,
+                key: Some(decision.lead.as_bytes()),
+                value: Some(&self.encoded),
+                headers: Headers::EMPTY,
+                timestamp_ms: None,
+            });
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        record: &Record<'_>,
+        reason: &'static str,
+        detail: &str,
+        out: &mut Outbox,
+    ) -> Outcome {
+        let refusal = Refusal { service: "scorer", reason, detail, element: None };
+        dead_letter::write(&self.topics.dead_letters, record, &refusal, out);
+        self.counts.add_dead_letter(reason);
+        Outcome::Applied
+    }
+}
+
+impl Operator for ScorerOperator {
+    fn wiring(&self) -> Wiring {
+        let Topics { activities, leads, models, decisions, dead_letters, .. } = &self.topics;
+        Wiring {
+            inputs: vec![activities.clone()],
+            tables: vec![models.clone()],
+            // Ticks go back into the activities.
+            outputs: vec![decisions.clone(), dead_letters.clone(), activities.clone()],
+            changelog: Some(leads.clone()),
+            clocked: true,
+        }
+    }
+
+    fn apply(&mut self, record: &Record<'_>, out: &mut Outbox) -> Outcome {
+        let Some(value) = record.value else {
+            return self.refuse(record, "tombstone", "activity without a value", out);
+        };
+        match decode_activity(value) {
+            Ok(activity) => self.score(record, &activity, out),
+            Err(error @ DecodeError::UnknownSchema { .. }) => Outcome::Blocked(Blocked {
+                reason: format!("{}[{}] offset {}: {error}", record.topic, record.partition, record.offset),
+                advice: "run the version of ripen that wrote it, or a newer one".to_owned(),
+            }),
+            Err(error) => self.refuse(record, "wrong_shape", &error.to_string(), out),
+        }
+    }
+
+    fn committed(&mut self) {
+        for shard in self.shards.values_mut() {
+            shard.commit();
+        }
+        self.counts.commit();
+        self.transitions.commit();
+    }
+
+    fn aborted(&mut self) {
+        for shard in self.shards.values_mut() {
+            shard.abort();
+        }
+        self.counts.abort();
+        self.transitions.abort();
+    }
+
+    fn table_record(&mut self, _topic: &str, key: &[u8], value: Option<&[u8]>) {
+        self.models.record(key, value);
+    }
+
+    fn outcomes(&mut self, report: &mut dyn FnMut(&'static str, u64)) {
+        self.counts.report(report);
+        self.transitions.publish();
+        crate::metrics::set_leads(self.leads());
+    }
+
+    fn state_format(&self) -> u16 {
+        STATE_FORMAT
+    }
+
+    fn assigned(&mut self, partition: i32) {
+        self.shards.insert(partition, Shard::new());
+    }
+
+    fn restore(&mut self, partition: i32, key: &[u8], value: Option<&[u8]>) -> Result<(), Blocked> {
+        let shard = self.shards.get_mut(&partition).ok_or_else(|| unusable("partition is not assigned"))?;
+        let lead = std::str::from_utf8(key).map_err(|_| unusable("key is not UTF-8"))?;
+        match value {
+            Some(value) => shard.restore_lead(lead, value).map_err(|error| unusable(&error.to_string())),
+            None => {
+                shard.restore_removal(lead);
+                Ok(())
+            }
+        }
+    }
+
+    fn restored(&mut self, partition: i32, meta: Option<&[u8]>) -> Result<(), Blocked> {
+        let shard = self.shards.get_mut(&partition).ok_or_else(|| unusable("partition is not assigned"))?;
+        if let Some(meta) = meta {
+            shard.restore_meta(meta).map_err(|error| unusable(&error.to_string()))?;
+        }
+        let Some((_, hash)) = shard.epoch() else { return Ok(()) };
+        let model = self.models.get(hash).ok_or_else(|| Blocked {
+            reason: format!("model {hash} of the restored leads is not in {}", self.topics.models),
+            advice: "activate it again with `ripen model activate FILE`".to_owned(),
+        })?;
+        shard.set_model(Arc::clone(model)).map_err(|error| unusable(&error.to_string()))
+    }
+
+    fn revoked(&mut self, partition: i32) {
+        self.shards.remove(&partition);
+    }
+
+    fn seal(&mut self, partition: i32, changelog: &mut Changelog<'_>, meta: &mut Vec<u8>) {
+        let Some(shard) = self.shards.get_mut(&partition) else { return };
+        shard.seal(&mut |lead, value| match value {
+            Some(value) => changelog.put(lead.as_bytes(), value),
+            None => changelog.delete(lead.as_bytes()),
+        });
+        meta.extend(shard.meta());
+    }
+
+    fn next_deadline(&self, partition: i32) -> Option<i64> {
+        self.shards.get(&partition)?.next_deadline()
+    }
+
+    fn tick(&mut self, partition: i32, at_ms: i64, out: &mut Outbox) {
+        self.encoded.clear();
+        encode_activity(&ActivityRecord::Tick(Tick { wall_ms: at_ms }), &mut self.encoded)
+            .expect("a tick fits its schema");
+        out.push(&OutRecord {
+            topic: &self.topics.activities,
+            to: To::Partition(partition),
+            key: None,
+            value: Some(&self.encoded),
+            headers: Headers::EMPTY,
+            timestamp_ms: Some(at_ms),
+        });
+    }
+}
+
+fn outcome_word(applied: Applied) -> &'static str {
+    match applied {
+        Applied::Accepted { .. } => "scored",
+        Applied::Filtered(reason) => reason.as_str(),
+        Applied::Ticked => "ticked",
+        Applied::Switched => "switched",
+        Applied::More => "more",
+    }
+}
+
+fn unknown_model(switch: &Switch<'_>) -> Blocked {
+    Blocked {
+        reason: format!("switch to model {}, which is not known here", &*switch.model_hash),
+        advice: "activate it again with `ripen model activate FILE`".to_owned(),
+    }
+}
+
+/// What a service says that has no model yet.
+pub(super) fn no_model() -> Blocked {
+    Blocked {
+        reason: "no model has been activated".to_owned(),
+        advice: "activate one with `ripen model activate FILE`".to_owned(),
+    }
+}
+
+fn unusable(reason: &str) -> Blocked {
+    Blocked {
+        reason: format!("changelog record cannot be used: {reason}"),
+        advice: "run the version of ripen that wrote it, or start anew under another prefix".to_owned(),
+    }
+}
