@@ -55,7 +55,8 @@ fn transaction_class(call: Call, code: Code, flags: Flags) -> ErrorClass {
     }
 }
 
-fn fatal_class(code: Code) -> ErrorClass {
+/// The class of an error after which a client is of no use.
+pub(super) fn fatal_class(code: Code) -> ErrorClass {
     if code == Code::FencedInstanceId { ErrorClass::Fenced } else { ErrorClass::Fatal }
 }
 

@@ -12,7 +12,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tracing::{debug, warn};
 
 use super::client::{Bell, MemberContext, Quiet, Rebalance};
-use super::errors::classify;
+use super::errors::{classify, fatal_class};
 use super::{KafkaConfig, MemberConfig, REQUEST_TIMEOUT, created, take, watermarks};
 use crate::log::{Call, CommittedOffset, ErrorClass, GroupEvent, LogError, PollLimits};
 use crate::record::{RecordBatch, TopicPartition};
@@ -112,7 +112,7 @@ impl Member {
                 match owned.queue.poll(Duration::ZERO) {
                     None => break,
                     Some(Ok(message)) => take(batch, &message),
-                    Some(Err(error)) => passing(&classify(Call::Poll, &error).at(&owned.at))?,
+                    Some(Err(error)) => passing(&self.failed(Call::Poll, &error).at(&owned.at))?,
                 }
             }
         }
@@ -132,7 +132,7 @@ impl Member {
                     });
                 }
                 Err(KafkaError::PartitionEOF(_)) => {}
-                Err(error) => passing(&classify(Call::Poll, &error))?,
+                Err(error) => passing(&self.failed(Call::Poll, &error))?,
             }
         }
         Ok(())
@@ -189,7 +189,7 @@ impl Member {
             queue.set_nonempty_callback(move || ringing.ring());
             owned.push(Owned { at: at.clone(), queue, assigned_at, started: false });
         }
-        self.consumer.incremental_assign(&list).map_err(|error| classify(Call::Assign, &error))?;
+        self.consumer.incremental_assign(&list).map_err(|error| self.failed(Call::Assign, &error))?;
         self.owned.retain(|known| !partitions.contains(&known.at));
         self.owned.extend(owned);
         Ok(())
@@ -219,7 +219,7 @@ impl Member {
         }
         self.owned.retain(|owned| !partitions.contains(&owned.at));
         self.turn = 0;
-        self.consumer.incremental_unassign(&list).map_err(|error| classify(Call::Assign, &error))
+        self.consumer.incremental_unassign(&list).map_err(|error| self.failed(Call::Assign, &error))
     }
 
     pub(super) fn committed(
@@ -235,12 +235,12 @@ impl Member {
         }
         // Read-committed, so this waits for offsets of transactions that are being finished.
         let found = self.consumer.committed_offsets(list, REQUEST_TIMEOUT);
-        let found = found.map_err(|error| classify(Call::Committed, &error))?;
+        let found = found.map_err(|error| self.failed(Call::Committed, &error))?;
         let mut committed = Vec::with_capacity(partitions.len());
         for at in partitions {
             let element = found.find_partition(&at.topic, at.partition);
             let Some(element) = element else { return Err(not_assigned(at)) };
-            element.error().map_err(|error| classify(Call::Committed, &error).at(at))?;
+            element.error().map_err(|error| self.failed(Call::Committed, &error).at(at))?;
             committed.push(match element.offset() {
                 Offset::Offset(offset) => {
                     Some(CommittedOffset { offset, marker: element.metadata().to_owned() })
@@ -249,6 +249,16 @@ impl Member {
             });
         }
         Ok(committed)
+    }
+
+    /// A failed call. Once the client has a fatal error it answers every call with that, not with the reason;
+    /// the reason decides what can be done.
+    fn failed(&self, call: Call, error: &KafkaError) -> LogError {
+        let failed = classify(call, error);
+        match self.consumer.client().fatal_error() {
+            Some((code, message)) => LogError { class: fatal_class(code), message, ..failed },
+            None => failed,
+        }
     }
 
     pub(super) fn group_metadata(&self) -> Result<ConsumerGroupMetadata, LogError> {
