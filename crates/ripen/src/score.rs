@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, StdoutLock, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
 use indicatif::HumanCount;
@@ -43,12 +42,12 @@ pub fn run(arguments: &ScoreArguments) -> CommandResult {
     let text =
         std::fs::read_to_string(&arguments.model).map_err(|error| Failure::read(&arguments.model, &error))?;
     let name = arguments.model.display().to_string();
-    let model = Arc::new(ripen_model::compile(&name, &text).map_err(Failure::new)?);
+    let model = ripen_model::compile(&name, &text).map_err(|errors| Failure::model(&errors))?;
     // Before hours of the first file are spent, the last one should be known to be there.
     for path in &arguments.files {
         readable(path)?;
     }
-    let pipeline = Pipeline::new(model, &text, arguments.format, PipelineOptions::default());
+    let pipeline = Pipeline::new(&model, &text, arguments.format, &PipelineOptions::default());
     let mut scoring = Scoring {
         pipeline: pipeline.map_err(Failure::new)?,
         out: Out { stdout: BufWriter::new(io::stdout().lock()), counts: Counts::default(), failure: None },
@@ -73,7 +72,7 @@ struct Out {
     failure: Option<Failure>,
 }
 
-/// Every line that is not blank is scored, filtered or bad.
+/// Lines that are not blank, and what became of their events: a line may hold a batch of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Counts {
     read: u64,
@@ -109,9 +108,7 @@ impl Scoring {
         self.out.counts.read += 1;
         self.fed += 1;
         let place = Place { file, line: number };
-        self.pipeline
-            .feed(SourceRecord { key: None, value: line, timestamp_ms: None, place })
-            .map_err(Failure::new)?;
+        self.pipeline.feed(&SourceRecord { key: None, value: line, place });
         if self.fed == RECORDS_PER_DRAIN {
             self.fed = 0;
             self.pipeline.drain(&mut |output| self.out.take(&output)).map_err(Failure::new)?;
@@ -121,14 +118,15 @@ impl Scoring {
     }
 
     fn end(mut self, until_ms: Option<i64>) -> CommandResult {
-        self.pipeline.finish(until_ms, &mut |output| self.out.take(&output)).map_err(Failure::new)?;
+        let ended =
+            self.pipeline.finish(until_ms, &mut |output| self.out.take(&output)).map_err(Failure::new)?;
         self.out.checked()?;
         self.out.stdout.flush().map_err(Failure::stdout)?;
         let Counts { read, filtered, bad, transitions } = self.out.counts;
         say(format_args!(
             "read {}, scored {}, filtered {}, bad {}; {} transitions",
             HumanCount(read),
-            HumanCount(read.saturating_sub(filtered + bad)),
+            HumanCount(ended.scored),
             HumanCount(filtered),
             HumanCount(bad),
             HumanCount(transitions)

@@ -28,7 +28,7 @@ use self::screen::Screen;
 use self::tally::Tally;
 use self::traffic::Traffic;
 use crate::failure::{CommandResult, Ended, Failure};
-use crate::pipeline::{Pipeline, PipelineOptions, PipelineOutput, Place, SourceFormat, SourceRecord};
+use crate::pipeline::{self, Pipeline, PipelineOptions, PipelineOutput, Place, SourceFormat, SourceRecord};
 use crate::score::RECORDS_PER_DRAIN;
 
 /// The model that the demo scores with, compiled in so that the binary needs no file.
@@ -39,10 +39,10 @@ const BUNDLED_MODEL_NAME: &str = "models/auto-dealer.yaml";
 #[derive(Debug, Clone, Args)]
 pub struct DemoArguments {
     /// Visitors of the site in the month, crawlers among them.
-    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 30_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub leads: u32,
     /// Days of the month.
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(i64).range(story::SHORTEST_DAYS..=366))]
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(i64).range(story::SHORTEST_DAYS..=90))]
     pub days: i64,
     /// The same seed gives the same bytes.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -67,19 +67,16 @@ pub fn run(arguments: &DemoArguments) -> CommandResult {
             std::fs::read_to_string(path).map_err(|error| Failure::read(path, &error))?,
         ),
     };
-    let model = Arc::new(ripen_model::compile(&name, &text).map_err(Failure::new)?);
-    let mut pipeline =
-        Pipeline::new(Arc::clone(&model), &text, SourceFormat::Segment, PipelineOptions::default())
-            .map_err(Failure::new)?;
+    let model = Arc::new(ripen_model::compile(&name, &text).map_err(|errors| Failure::model(&errors))?);
+    let mut pipeline = Pipeline::new(&model, &text, SourceFormat::Segment, &PipelineOptions::default())
+        .map_err(Failure::new)?;
     let mut month = Month::new(arguments, &model)?;
     let mut day_ms = calendar::START_MS;
     for (number, delivered) in Traffic::new(arguments.seed, arguments.leads, arguments.days).enumerate() {
         month.record(&delivered.line)?;
         day_ms = delivered.arrival_ms;
         let place = Place { file: CLICKSTREAM, line: number as i64 };
-        pipeline
-            .feed(SourceRecord { key: None, value: &delivered.line, timestamp_ms: None, place })
-            .map_err(Failure::new)?;
+        pipeline.feed(&SourceRecord { key: None, value: &delivered.line, place });
         if (number + 1) % RECORDS_PER_DRAIN == 0 {
             pipeline.drain(&mut |output| month.take(&output)).map_err(Failure::new)?;
             month.checked()?.screen.at(day_ms, number as u64 + 1);
@@ -88,7 +85,7 @@ pub fn run(arguments: &DemoArguments) -> CommandResult {
     let ended = pipeline.finish(None, &mut |output| month.take(&output)).map_err(Failure::new)?;
     month.checked()?;
     month.screen.at(day_ms, month.tally.records());
-    month.end(arguments, ended.leads)
+    month.end(arguments, ended)
 }
 
 /// Where everything that comes out goes to.
@@ -135,7 +132,7 @@ impl Month {
                 let files = self.files.as_mut();
                 files.map_or(Ok(()), |files| files.dead_letter(place.line, reason, detail))
             }
-            PipelineOutput::Filtered { reason, .. } => {
+            PipelineOutput::Filtered { reason } => {
                 self.tally.filtered(reason);
                 Ok(())
             }
@@ -150,9 +147,9 @@ impl Month {
         }
     }
 
-    fn end(mut self, arguments: &DemoArguments, leads: u64) -> CommandResult {
+    fn end(mut self, arguments: &DemoArguments, ended: pipeline::Summary) -> CommandResult {
         let DemoArguments { seed, days, leads: visitors, .. } = *arguments;
-        let summary = self.tally.summary(seed, days, visitors, leads, &self.model);
+        let summary = self.tally.summary(seed, days, visitors, ended, &self.model);
         if let Some(files) = self.files.take() {
             files.close(&summary)?;
         }

@@ -27,8 +27,8 @@ pub(super) fn play(visitor: &mut Visitor, start_ms: i64) -> Session {
     }
     let pages = visitor.prng.quantile(match visitor.intent {
         Intent::PassingBy => &[1, 1, 1, 2, 3],
-        Intent::Browsing => &[1, 3, 4, 6, 11],
-        _ => &[2, 4, 5, 7, 9, 16],
+        Intent::Browsing => &[1, 2, 3, 4, 9],
+        _ => &[2, 3, 4, 6, 8, 15],
     });
     let mut browsing = Browsing::new(visitor, start_ms);
     for _ in 0..pages {
@@ -226,12 +226,12 @@ fn crawl(visitor: &mut Visitor, start_ms: i64) -> Session {
 fn path(visitor: &mut Visitor) -> String {
     let weights: [u32; 5] = match visitor.intent {
         Intent::PassingBy => [46, 24, 4, 2, 24],
-        Intent::Browsing => [24, 40, 10, 3, 23],
-        Intent::Considering => [14, 38, 24, 8, 16],
-        Intent::Buying => [10, 30, 34, 18, 8],
+        Intent::Browsing => [34, 30, 6, 2, 28],
+        Intent::Considering => [24, 32, 18, 8, 18],
+        Intent::Buying => [18, 28, 28, 18, 8],
         Intent::Crawling => [20, 30, 30, 5, 15],
     };
-    let loyal = visitor.prng.chance(4_500);
+    let loyal = visitor.prng.chance(7_000);
     let model = if loyal { visitor.favourite } else { site::model(&mut visitor.prng) };
     match visitor.prng.weighted(&weights) {
         0 => "/".to_owned(),

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use ripen_model::Model;
 use ripen_records::{Change, Decision, StageChange};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use super::calendar;
 use super::story::PERSONS;
+use crate::pipeline;
 
 /// Counts while the demo runs.
 pub(super) struct Tally {
@@ -75,7 +77,9 @@ pub(super) struct PersonEnd {
     pub(super) stage: String,
     /// The stage that the story ends in; absent for a model that the story was not written for.
     pub(super) expected: Option<&'static str>,
+    #[serde(rename = "since", serialize_with = "instant")]
     pub(super) since_ms: Option<i64>,
+    #[serde(rename = "expected_exit_at", serialize_with = "instant")]
     pub(super) expected_exit_at_ms: Option<i64>,
 }
 
@@ -173,22 +177,23 @@ impl Tally {
         }
     }
 
-    /// The month's numbers; `leads`: how many had an accepted activity.
+    /// The month's numbers.
     pub(super) fn summary(
         mut self,
         seed: u64,
         days: i64,
         visitors: u32,
-        leads: u64,
+        ended: pipeline::Summary,
         model: &Model,
     ) -> Summary {
-        for reached in self.leads.values() {
+        let risen = self.leads.values().filter(|reached| reached.now > 0);
+        for reached in risen {
             self.stages[reached.now].now += 1;
         }
         // Every lead begins in the first stage; one that never left it has no transition.
-        self.stages[0].now += leads.saturating_sub(self.leads.len() as u64);
-        self.stages[0].reached = leads;
-        let aside: u64 = self.filtered.values().chain(self.dead_letters.values()).sum();
+        let above: u64 = self.stages.iter().map(|stage| stage.now).sum();
+        self.stages[0].now = ended.leads.saturating_sub(above);
+        self.stages[0].reached = ended.leads;
         let story = PERSONS.iter().zip(&self.story).enumerate().map(|(person, (told, ended))| PersonEnd {
             lead: story_lead(person),
             told: told.told,
@@ -203,8 +208,8 @@ impl Tally {
             visitors,
             model: ModelName { id: model.id.clone(), version: model.version },
             records: self.records,
-            scored: self.records.saturating_sub(aside),
-            leads,
+            scored: ended.scored,
+            leads: ended.leads,
             transitions: self.by_cause.values().sum(),
             story: story.collect(),
             filtered: self.filtered,
@@ -213,6 +218,10 @@ impl Tally {
             stages: self.stages,
         }
     }
+}
+
+fn instant<S: Serializer>(at_ms: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    at_ms.map(calendar::utc).serialize(serializer)
 }
 
 fn count(counts: &mut BTreeMap<String, u64>, reason: &str) {

@@ -5,8 +5,8 @@ use super::prng::Prng;
 use super::segment::{Style, Traits};
 use super::site;
 
-/// What a visitor is up to. The shares are guesses that look like a dealer's site: half of the people see a
-/// page or two and are never seen again; a few in a hundred buy.
+/// What a visitor is up to. The shares are guesses that look like a dealer's site: most people see a
+/// page or two and are never seen again; a few in a hundred mean to buy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Intent {
     PassingBy,
@@ -18,10 +18,10 @@ pub(super) enum Intent {
 }
 
 const INTENTS: [(Intent, u32); 5] = [
-    (Intent::PassingBy, 500),
-    (Intent::Browsing, 250),
-    (Intent::Considering, 155),
-    (Intent::Buying, 65),
+    (Intent::PassingBy, 590),
+    (Intent::Browsing, 240),
+    (Intent::Considering, 100),
+    (Intent::Buying, 40),
     (Intent::Crawling, 30),
 ];
 

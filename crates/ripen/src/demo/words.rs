@@ -85,7 +85,7 @@ impl Page {
         let to = self.ink(if up { Ink::Green } else { Ink::Yellow }, &change.to);
         let step = measure_text_width(&change.from) + 3 + measure_text_width(&change.to);
         let pad = " ".repeat(STEP.saturating_sub(step));
-        let scores = scores(&decision.scores);
+        let scores = scores(decision);
         let first = self.fit(&format!("{date}  {lead}  {} → {to}{pad}  {scores}", change.from));
         let second = self.ink(Ink::Dim, &self.fit(&format!("{INDENT}{}", why(decision))));
         format!("{first}\n{second}")
@@ -195,7 +195,7 @@ impl Page {
         if person.astray() {
             ended.push_str(&format!(", and not {} as told", person.expected.unwrap_or_default()));
         } else if let Some(exit_ms) = person.expected_exit_at_ms {
-            ended.push_str(&format!("; cools down {} if nothing more happens", calendar::spoken(exit_ms)));
+            ended.push_str(&format!(", left alone until {}", calendar::spoken(exit_ms)));
         }
         [ended, format!("  {}", self.ink(Ink::Dim, person.told))]
     }
@@ -213,18 +213,20 @@ fn short_lead(lead: &str) -> String {
     }
 }
 
-/// `interest 31.0, intent 22.1`; scores of 0 say nothing.
-fn scores(scores: &[Score]) -> String {
-    let told: Vec<String> = scores
-        .iter()
-        .filter(|score| score.milli != 0)
-        .map(|score| {
-            let tenths = score.milli.div_euclid(100);
-            let sign = if tenths < 0 { "-" } else { "" };
-            format!("{} {sign}{}.{}", score.name, tenths.abs() / 10, tenths.abs() % 10)
-        })
-        .collect();
-    if told.is_empty() { "no points".to_owned() } else { told.join(", ") }
+/// `interest 31.0, intent 22.1`: the scores that were looked at to decide, all of them if none was.
+fn scores(decision: &Decision) -> String {
+    let read = |score: &&Score| {
+        let name = format!("score.{}", score.name);
+        decision.explanation.atoms.iter().any(|atom| atom.text.contains(&name))
+    };
+    let looked_at: Vec<&Score> = decision.scores.iter().filter(read).collect();
+    let shown = if looked_at.is_empty() { decision.scores.iter().collect() } else { looked_at };
+    let told = shown.iter().filter(|score| score.milli != 0).map(|score| {
+        let tenths = score.milli.div_euclid(100);
+        let sign = if tenths < 0 { "-" } else { "" };
+        format!("{} {sign}{}.{}", score.name, tenths.abs() / 10, tenths.abs() % 10)
+    });
+    told.collect::<Vec<String>>().join(", ")
 }
 
 /// The activities that decided, or, where time alone decided, what became true.
@@ -238,30 +240,20 @@ fn why(decision: &Decision) -> String {
     if held.is_empty() { cause.to_owned() } else { format!("{cause}: {}", held.join(", ")) }
 }
 
-/// `social_follow, model_view comet breeze aurora`: activities of one rule stand together.
+/// `test_drive, price_terms, model_view ×2`: the rules that the activities count in, the newest first.
 fn activities(decisive: &[DecisiveActivity]) -> String {
-    let mut text = String::new();
-    let mut last = None;
+    let mut counts: Vec<(&str, u32)> = Vec::new();
     for activity in decisive {
-        let about = activity.about.as_deref().map(|about| about.rsplit('/').next().unwrap_or(about));
-        if last == Some(&activity.rule) {
-            if let Some(about) = about {
-                text.push(' ');
-                text.push_str(about);
-            }
-            continue;
+        match counts.iter_mut().find(|(rule, _)| *rule == activity.rule) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((&activity.rule, 1)),
         }
-        if last.is_some() {
-            text.push_str(", ");
-        }
-        text.push_str(&activity.rule);
-        if let Some(about) = about {
-            text.push(' ');
-            text.push_str(about);
-        }
-        last = Some(&activity.rule);
     }
-    text
+    let told = counts.iter().map(|(rule, count)| match count {
+        1 => (*rule).to_owned(),
+        _ => format!("{rule} ×{count}"),
+    });
+    told.collect::<Vec<String>>().join(", ")
 }
 
 /// A bar whose length is `count` of `most`; whoever has anybody has an eighth of a column.
@@ -273,6 +265,8 @@ fn strip(count: u64, most: u64, columns: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ripen_records::{Atom, Explanation};
+
     use super::*;
 
     #[test]
@@ -283,29 +277,56 @@ mod tests {
         assert_eq!(short_lead("anon:story-person-1"), "story-person-1");
     }
 
-    #[test]
-    fn scores_are_told_to_a_tenth() {
-        let score = |name: &str, milli| Score { name: name.to_owned(), milli, label: None };
-        assert_eq!(
-            scores(&[score("interest", 31_049), score("intent", 0), score("fit", -10_000)]),
-            "interest 31.0, fit -10.0"
-        );
+    fn decision(scores: &[(&str, i64)], atoms: &[&str], rules: &[&str]) -> Decision {
+        let score = |(name, milli): &(&str, i64)| Score { name: (*name).into(), milli: *milli, label: None };
+        let atom = |text: &&str| Atom { text: (*text).into(), value: None, truth: true };
+        let activity = |rule: &&str| DecisiveActivity {
+            rule: (*rule).into(),
+            t_ms: 0,
+            event_id_hash: String::new(),
+            about: None,
+        };
+        Decision {
+            id: String::new(),
+            lead: "anon:a".into(),
+            born_ms: 0,
+            seq: 1,
+            effective_at_ms: calendar::START_MS,
+            decided_at_ms: calendar::START_MS,
+            historical: false,
+            cause: if rules.is_empty() { Cause::Decay } else { Cause::Activity },
+            change: Change::MergedInto(String::new()),
+            model_id: String::new(),
+            model_version: 1,
+            model_hash: String::new(),
+            stage: String::new(),
+            owner: String::new(),
+            scores: scores.iter().map(score).collect(),
+            expected_exit_at_ms: None,
+            input: None,
+            explanation: Explanation {
+                decisive: rules.iter().map(activity).collect(),
+                atoms: atoms.iter().map(atom).collect(),
+                ..Explanation::default()
+            },
+        }
     }
 
     #[test]
-    fn activities_of_one_rule_stand_together() {
-        let activity = |rule: &str, about: Option<&str>| DecisiveActivity {
-            rule: rule.to_owned(),
-            t_ms: 0,
-            event_id_hash: String::new(),
-            about: about.map(str::to_owned),
-        };
-        let told = activities(&[
-            activity("social_follow", None),
-            activity("model_view", Some("/models/comet")),
-            activity("model_view", Some("breeze")),
-        ]);
-        assert_eq!(told, "social_follow, model_view comet breeze");
+    fn the_scores_that_decided_are_told_to_a_tenth() {
+        let all = [("interest", 31_049), ("intent", 0), ("fit", -10_000)];
+        assert_eq!(scores(&decision(&all, &[], &[])), "interest 31.0, fit -10.0");
+        assert_eq!(scores(&decision(&all, &["score.interest >= 30"], &[])), "interest 31.0");
+    }
+
+    #[test]
+    fn activities_or_what_time_made_true_are_the_reason() {
+        let rules = ["social_follow", "model_view", "long_read", "model_view"];
+        assert_eq!(
+            why(&decision(&[], &["score.interest >= 30"], &rules)),
+            "activity: social_follow, model_view ×2, long_read"
+        );
+        assert_eq!(why(&decision(&[], &["score.interest < 20"], &[])), "decay: score.interest < 20");
     }
 
     #[test]
