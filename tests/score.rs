@@ -1,0 +1,206 @@
+//! `ripen score` as a user runs it: lines in, transitions out, everything else on standard error.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// Ten points and warm; cold again after a day and a bit.
+const MODEL: &str = r#"
+apiVersion: ripen/v1
+model: {id: tiny, version: 1}
+scores:
+  interest: {half_life: 1d, range: [0, 100]}
+rules:
+  - {id: demo, event: demo_request, points: {interest: 10}, once: true}
+stages:
+  - {id: visitor, owner: marketing}
+  - {id: warm, owner: marketing, enter: "score.interest >= 10", exit: "score.interest < 5"}
+"#;
+
+/// A record of `lead`, received at the minute `minute` of a day.
+fn click(lead: &str, event: &str, minute: u32) -> String {
+    let at = format!("2026-10-05T{:02}:{:02}:00Z", minute / 60, minute % 60);
+    format!(
+        r#"{{"messageId":"m-{lead}-{minute}","type":"track","event":"{event}","anonymousId":"{lead}","timestamp":"{at}","receivedAt":"{at}"}}"#
+    )
+}
+
+fn crawler(minute: u32) -> String {
+    click("crawler", "demo_request", minute)
+        .replace(r#""type""#, r#""context":{"userAgent":"Mozilla/5.0 (compatible; Googlebot/2.1)"},"type""#)
+}
+
+/// Runs `ripen score` in a directory that has the model and the file `clicks.jsonl`.
+fn score(clicks: &[u8], arguments: &[&str], stdin: &[u8]) -> Output {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::write(directory.path().join("model.yaml"), MODEL).expect("a file");
+    fs::write(directory.path().join("clicks.jsonl"), clicks).expect("a file");
+    score_in(directory.path(), arguments, stdin)
+}
+
+fn score_in(directory: &Path, arguments: &[&str], stdin: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ripen"))
+        .current_dir(directory)
+        .args(["score", "--model", "model.yaml", "--format", "segment"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("score starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    // A run that refuses its arguments has gone before it reads.
+    let _ = input.write_all(stdin);
+    drop(input);
+    child.wait_with_output().expect("score ends")
+}
+
+/// `lead from>to cause` of every transition.
+fn transitions(output: &Output) -> Vec<String> {
+    let text = std::str::from_utf8(&output.stdout).expect("UTF-8");
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("every line is JSON"));
+    let field = |line: &Value, name: &str| line[name].as_str().expect("a text").to_owned();
+    lines
+        .map(|line| {
+            let [lead, from, to, cause] = ["lead", "from", "to", "cause"].map(|name| field(&line, name));
+            format!("{lead} {from}>{to} {cause}")
+        })
+        .collect()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn bad_lines_are_named_and_counted_and_blank_ones_skipped() {
+    let lines = [
+        click("a", "demo_request", 1),
+        String::new(),
+        "not json".to_owned(),
+        "   ".to_owned(),
+        crawler(2),
+        click("", "demo_request", 3),
+        r#"{"type":"track","event":"x"}"#.to_owned(),
+        click("b", "demo_request", 4),
+    ];
+    let output = score(lines.join("\n").as_bytes(), &["clicks.jsonl"], b"");
+    assert!(output.status.success());
+    assert_eq!(transitions(&output), ["anon:a visitor>warm activity", "anon:b visitor>warm activity"]);
+    let said = said(&output);
+    assert!(said.contains("clicks.jsonl:3: not_json"), "{said}");
+    assert!(said.contains("clicks.jsonl:7: no_id"), "{said}");
+    assert!(said.contains("read 6, scored 2, filtered 2, bad 2;"), "{said}");
+}
+
+#[test]
+fn bytes_that_are_not_text_are_one_bad_line() {
+    let mut bytes = click("a", "demo_request", 1).into_bytes();
+    bytes.extend(b"\r\n{\"anonymousId\":\"\xd0\"}\r\n");
+    bytes.extend(click("b", "demo_request", 2).into_bytes());
+    let output = score(&bytes, &["clicks.jsonl"], b"");
+    assert!(output.status.success());
+    assert_eq!(transitions(&output).len(), 2);
+    let said = said(&output);
+    assert!(said.contains("clicks.jsonl:2: invalid_utf8"), "{said}");
+}
+
+#[test]
+fn a_huge_line_is_one_bad_line() {
+    let huge = format!("{{\"x\":\"{}\"}}", "x".repeat(5 << 20));
+    let lines = [click("a", "demo_request", 1), huge, click("b", "demo_request", 2)];
+    let output = score(lines.join("\n").as_bytes(), &["clicks.jsonl"], b"");
+    assert!(output.status.success());
+    assert_eq!(transitions(&output).len(), 2);
+    let said = said(&output);
+    assert!(said.contains("clicks.jsonl:2: too_large"), "{said}");
+    assert!(said.contains("read 3, scored 2, filtered 0, bad 1;"), "{said}");
+}
+
+#[test]
+fn standard_input_is_read_where_no_file_is_named() {
+    let clicks = click("a", "demo_request", 1);
+    for arguments in [&[][..], &["-"]] {
+        let output = score(b"", arguments, clicks.as_bytes());
+        assert_eq!(transitions(&output), ["anon:a visitor>warm activity"], "{}", said(&output));
+    }
+}
+
+#[test]
+fn files_are_read_one_after_the_other() {
+    let clicks = format!("{}\n", click("a", "demo_request", 1));
+    let later = click("b", "demo_request", 2);
+    let output = score(clicks.as_bytes(), &["clicks.jsonl", "-"], later.as_bytes());
+    assert_eq!(transitions(&output), ["anon:a visitor>warm activity", "anon:b visitor>warm activity"]);
+}
+
+#[test]
+fn a_message_that_comes_twice_counts_once() {
+    let clicks = [click("a", "demo_request", 1), click("a", "demo_request", 1)].join("\n");
+    let output = score(clicks.as_bytes(), &["clicks.jsonl"], b"");
+    assert!(said(&output).contains("read 2, scored 1, filtered 1, bad 0;"), "{}", said(&output));
+}
+
+#[test]
+fn leads_cool_down_as_far_as_time_goes() {
+    let clicks = click("a", "demo_request", 0);
+    let warm = "anon:a visitor>warm activity";
+    let cases: [(&[&str], &[&str]); 3] = [
+        (&[], &[warm]),
+        (&["--until", "2026-10-05T12:00:00Z"], &[warm]),
+        (&["--until", "2026-10-08T00:00:00+03:00"], &[warm, "anon:a warm>visitor decay"]),
+    ];
+    for (until, expected) in cases {
+        let output = score(clicks.as_bytes(), &[&["clicks.jsonl"], until].concat(), b"");
+        assert_eq!(transitions(&output), expected, "{until:?}: {}", said(&output));
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_one_sentence() {
+    let cases: [(&[&str], &str); 3] = [
+        (&["none.jsonl"], "error: cannot read none.jsonl: no such file or directory\n"),
+        (&["clicks.jsonl", "none.jsonl"], "error: cannot read none.jsonl: no such file or directory\n"),
+        (&["."], "error: cannot read .: is a directory\n"),
+    ];
+    for (arguments, sentence) in cases {
+        let output = score(click("a", "demo_request", 1).as_bytes(), arguments, b"");
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(said(&output), sentence);
+        assert!(output.stdout.is_empty(), "nothing is scored before every file is there");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_usage() {
+    for arguments in [&["--until", "tomorrow"], &["--format", "csv"]] {
+        let output = score(b"", arguments, b"");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", said(&output));
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_quietly() {
+    let mut clicks = String::new();
+    for lead in 0..3_000 {
+        clicks.push_str(&click(&format!("v{lead}"), "demo_request", lead % 600));
+        clicks.push('\n');
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::write(directory.path().join("model.yaml"), MODEL).expect("a file");
+    fs::write(directory.path().join("clicks.jsonl"), clicks).expect("a file");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ripen"))
+        .current_dir(directory.path())
+        .args(["score", "--model", "model.yaml", "--format", "segment", "clicks.jsonl"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("score starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("score ends");
+    assert!(output.status.success());
+    assert_eq!(said(&output), "");
+}
