@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
+use crate::demo::DemoArguments;
 use crate::failure;
+use crate::score::ScoreArguments;
 
 /// Real-time lead scoring on Kafka.
 #[derive(Debug, Parser)]
@@ -42,11 +44,62 @@ pub struct ConfigurationArgs {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Score a generated month of a car dealer's site; needs no Kafka and no configuration.
+    Demo(DemoArguments),
+    /// Score JSON lines of your own; needs no Kafka and no configuration.
+    Score(ScoreArguments),
+    /// Read clickstream topics, write activities.
+    Ingest,
+    /// Score activities, write decisions.
+    Scorer,
+    /// Turn decisions into transitions and profiles.
+    Emitter,
+    /// Run ingest, scorer and emitter in one process.
+    All,
+    /// Make Ripen's topics, or look whether they are as they should be.
+    Topics {
+        /// Which of the two.
+        #[command(subcommand)]
+        command: TopicsCommand,
+    },
+    /// Work with scoring models.
+    Model {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: ModelCommand,
+    },
     /// Look at the configuration.
     Config {
         /// How.
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+}
+
+/// `ripen topics …`
+#[derive(Debug, Subcommand)]
+pub enum TopicsCommand {
+    /// Create the topics that are missing; say what is different about the others.
+    Apply(TopicsArgs),
+    /// Say what is missing or different; exit code 1 if anything is.
+    Check(TopicsArgs),
+}
+
+/// Flags of `ripen topics …`.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct TopicsArgs {
+    /// The source topics of the configuration too, with as many partitions: for trials without trackers.
+    #[arg(long)]
+    pub with_sources: bool,
+}
+
+/// `ripen model …`
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Check a model file and make it the one that scores.
+    Activate {
+        /// The model file (YAML).
+        file: PathBuf,
     },
 }
 

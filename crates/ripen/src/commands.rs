@@ -1,12 +1,18 @@
 //! What each command does.
 
+mod broker;
 mod config;
+mod model;
+mod serve;
+mod topics;
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::{Command, CommandLine, ConfigurationArgs};
-use crate::config::{ConfigErrors, DEFAULT_FILE, Inputs, Settings};
+use self::serve::Service;
+use crate::cli::{Command, CommandLine, ConfigurationArgs, ModelCommand};
+use crate::config::{Config, ConfigErrors, DEFAULT_FILE, Host, Inputs, Settings};
 use crate::failure::{CommandResult, Failure, say};
+use crate::{demo, logging, score};
 
 /// Runs a command.
 ///
@@ -15,8 +21,26 @@ use crate::failure::{CommandResult, Failure, say};
 pub fn run(command_line: CommandLine) -> CommandResult {
     let CommandLine { configuration, command } = command_line;
     match command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Score(arguments) => score::run(&arguments),
+        Command::Ingest => serve::run(&[Service::Ingest], &loaded(&configuration)?),
+        Command::Scorer => serve::run(&[Service::Scorer], &loaded(&configuration)?),
+        Command::Emitter => serve::run(&[Service::Emitter], &loaded(&configuration)?),
+        Command::All => serve::run(&Service::ALL, &loaded(&configuration)?),
+        Command::Topics { command } => topics::run(&command, &loaded(&configuration)?),
+        Command::Model { command: ModelCommand::Activate { file } } => {
+            model::activate(&file, &loaded(&configuration)?)
+        }
         Command::Config { command } => config::run(command, &configuration),
     }
+}
+
+/// The checked configuration; logging runs from here on.
+fn loaded(arguments: &ConfigurationArgs) -> Result<Config, Failure> {
+    let settings = settings(arguments)?;
+    let config = Config::check(&settings, &Host::this()).map_err(failed)?;
+    logging::start(&config.log);
+    Ok(config)
 }
 
 /// The raw configuration. Doubtful variables are named on stderr.

@@ -16,6 +16,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ripen_ingest::Format;
+
 pub use error::{ConfigError, ConfigErrors};
 pub use source::{Inputs, Origin, Settings};
 
@@ -90,14 +92,7 @@ pub struct Source {
     /// Its full name.
     pub topic: String,
     /// The format of its records.
-    pub format: SourceFormat,
-}
-
-/// The format of source records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SourceFormat {
-    /// Segment, RudderStack, Jitsu: JSON, single messages or batches.
-    Segment,
+    pub format: Format,
 }
 
 /// What ingest does with its sources.

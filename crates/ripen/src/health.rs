@@ -3,18 +3,26 @@
 //! Each worker writes its own entry, once a step at most; readers copy. The lock is held for a copy, never across
 //! a call to Kafka.
 
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use metrics::gauge;
+use ripen_runtime::Status;
+use ripen_runtime::worker::PartitionState;
 use serde_json::{Value, json};
 
 use crate::metrics::READY;
+
+/// What is said while there is no model.
+pub const NO_MODEL: &str = "no model has been activated; activate one with `ripen model activate FILE`";
 
 /// How far one worker is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerState {
     /// Reaching Kafka, reading tables, waiting for partitions.
     Starting,
+    /// Nothing can be done before a model has been activated.
+    NoModel,
     /// Reading the changelogs of arriving partitions.
     Restoring {
         /// Partitions that are not ready.
@@ -36,6 +44,65 @@ pub enum WorkerState {
     },
     /// Has ended.
     Stopped,
+}
+
+impl WorkerState {
+    /// What a worker's status amounts to: what hinders it first, then what it still has to do.
+    pub fn of(status: &Status) -> WorkerState {
+        if !status.tables_read {
+            return WorkerState::Starting;
+        }
+        let mut blocked = status.partitions.iter().filter_map(|partition| match &partition.state {
+            PartitionState::Blocked(blocked) => Some((&partition.at, blocked)),
+            _ => None,
+        });
+        if let Some((at, first)) = blocked.next() {
+            return WorkerState::Blocked {
+                partitions: 1 + blocked.count(),
+                reason: format!("{at}: {first}"),
+            };
+        }
+        let remaining: Vec<u64> = status
+            .partitions
+            .iter()
+            .filter_map(|partition| match partition.state {
+                PartitionState::Restoring { remaining } => Some(u64::try_from(remaining).unwrap_or(0)),
+                _ => None,
+            })
+            .collect();
+        if !remaining.is_empty() {
+            return WorkerState::Restoring { partitions: remaining.len(), records: remaining.iter().sum() };
+        }
+        WorkerState::Ready { partitions: status.partitions.len() }
+    }
+
+    /// The state in a word.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            WorkerState::Starting => "starting",
+            WorkerState::NoModel => "no model",
+            WorkerState::Restoring { .. } => "restoring",
+            WorkerState::Blocked { .. } => "blocked",
+            WorkerState::Ready { .. } => "ready",
+            WorkerState::Stopped => "stopped",
+        }
+    }
+}
+
+impl fmt::Display for WorkerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WorkerState::Starting | WorkerState::Stopped => f.write_str(self.as_str()),
+            WorkerState::NoModel => f.write_str(NO_MODEL),
+            WorkerState::Restoring { partitions, records } => {
+                write!(f, "restoring {partitions} partitions, {records} records to read")
+            }
+            WorkerState::Blocked { partitions, reason } => {
+                write!(f, "{partitions} partitions blocked, {reason}")
+            }
+            WorkerState::Ready { partitions } => write!(f, "ready with {partitions} partitions"),
+        }
+    }
 }
 
 /// The entries of all workers.
@@ -70,17 +137,17 @@ impl Health {
         Health { workers: Mutex::new(entries) }
     }
 
-    /// Writes one worker's entry.
-    pub fn set(&self, service: &str, worker: usize, state: WorkerState) {
+    /// Writes one worker's entry; answers whether it is another state than before.
+    pub fn set(&self, service: &str, worker: usize, state: WorkerState) -> bool {
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) =
-            workers.iter_mut().find(|entry| entry.service == service && entry.worker == worker)
-        {
-            entry.state = state;
-        }
+        let of_worker = |entry: &&mut Entry| entry.service == service && entry.worker == worker;
+        let Some(entry) = workers.iter_mut().find(of_worker) else { return false };
+        let is_new = entry.state != state;
+        entry.state = state;
         let is_ready = is_ready(&workers);
         drop(workers);
         gauge!(READY).set(if is_ready { 1.0 } else { 0.0 });
+        is_new
     }
 
     /// A copy of all entries.
@@ -110,39 +177,26 @@ impl Report {
 
 impl Entry {
     fn to_json(&self) -> Value {
-        let mut value = json!({ "service": self.service, "worker": self.worker });
+        let mut value =
+            json!({ "service": self.service, "worker": self.worker, "state": self.state.as_str() });
         match &self.state {
-            WorkerState::Starting => value["state"] = json!("starting"),
+            WorkerState::Starting | WorkerState::NoModel | WorkerState::Stopped => {}
             WorkerState::Restoring { partitions, records } => {
-                value["state"] = json!("restoring");
                 value["partitions"] = json!(partitions);
                 value["records_remaining"] = json!(records);
             }
             WorkerState::Blocked { partitions, reason } => {
-                value["state"] = json!("blocked");
                 value["partitions"] = json!(partitions);
                 value["reason"] = json!(reason);
             }
-            WorkerState::Ready { partitions } => {
-                value["state"] = json!("ready");
-                value["partitions"] = json!(partitions);
-            }
-            WorkerState::Stopped => value["state"] = json!("stopped"),
+            WorkerState::Ready { partitions } => value["partitions"] = json!(partitions),
         }
         value
     }
 
     fn reason(&self) -> Option<String> {
-        let what = match &self.state {
-            WorkerState::Ready { .. } => return None,
-            WorkerState::Starting => "starting".to_owned(),
-            WorkerState::Restoring { records, .. } => format!("restoring, {records} records to read"),
-            WorkerState::Blocked { partitions, reason } => {
-                format!("{partitions} partitions blocked: {reason}")
-            }
-            WorkerState::Stopped => "stopped".to_owned(),
-        };
-        Some(format!("{} {}: {what}", self.service, self.worker))
+        let is_ready = matches!(self.state, WorkerState::Ready { .. });
+        (!is_ready).then(|| format!("{} {}: {}", self.service, self.worker, self.state))
     }
 }
 
@@ -158,11 +212,11 @@ mod tests {
         health.set("emitter", 0, WorkerState::Restoring { partitions: 1, records: 7 });
         let body = health.report().to_json();
         assert_eq!(body["status"], "not ready");
-        assert_eq!(body["reason"], "emitter 0: restoring, 7 records to read");
+        assert_eq!(body["reason"], "emitter 0: restoring 1 partitions, 7 records to read");
         health.set("emitter", 0, WorkerState::Ready { partitions: 0 });
         assert!(health.report().is_ready);
         assert_eq!(health.report().to_json().get("reason"), None);
         health.set("scorer", 0, WorkerState::Blocked { partitions: 2, reason: "no model".to_owned() });
-        assert_eq!(health.report().to_json()["reason"], "scorer 0: 2 partitions blocked: no model");
+        assert_eq!(health.report().to_json()["reason"], "scorer 0: 2 partitions blocked, no model");
     }
 }

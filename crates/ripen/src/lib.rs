@@ -2,6 +2,7 @@
 //!
 //! The root package: command line, configuration, HTTP, and the adapters that make operators of the services.
 
+pub mod activation;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use ripen_emitter::EmitOptions;
+use ripen_ingest::Format;
+
 use super::error::{ConfigError, ConfigErrors};
 use super::keys::{Key, Kind, nearest};
 use super::source::{Content, Node, Origin, Settings};
-use super::{
-    Commit, Config, Host, Http, Ingest, Kafka, Log, LogFormat, Secret, Source, SourceFormat, Start, Topics,
-};
+use super::{Commit, Config, Host, Http, Ingest, Kafka, Log, LogFormat, Secret, Source, Start, Topics};
 
 /// Longest topic name that Kafka takes.
 const TOPIC_MAX_BYTES: usize = 249;
@@ -56,7 +57,7 @@ const OWN_PROPERTIES: &[(&str, &str)] = &[
 pub(super) fn check(settings: &Settings, host: &Host) -> Result<Config, ConfigErrors> {
     let mut reader = Reader { settings, errors: ConfigErrors::default() };
     let kafka = reader.kafka();
-    let namespace = reader.name("namespace");
+    let namespace = reader.namespace();
     let prefix = reader.prefix();
     let instance = reader.instance(host);
     let workers =
@@ -168,6 +169,14 @@ impl Reader<'_> {
         }
     }
 
+    fn namespace(&mut self) -> Option<String> {
+        let (namespace, origin) = self.text("namespace")?;
+        match EmitOptions::new(&namespace) {
+            Ok(_) => Some(namespace),
+            Err(error) => self.fail(&origin, error.to_string()),
+        }
+    }
+
     fn prefix(&mut self) -> Option<String> {
         let (prefix, origin) = self.text("prefix")?;
         if prefix.len() <= PREFIX_MAX_BYTES && prefix.chars().all(is_topic_char) {
@@ -245,8 +254,9 @@ impl Reader<'_> {
         let Some(format) = value("format") else {
             return self.fail(&item.origin, "sources[].format is missing".to_owned());
         };
-        self.choice_of("sources[].format", format)?;
-        Some(Source { topic, format: SourceFormat::Segment })
+        let word = self.choice_of("sources[].format", format)?;
+        let format = Format::ALL.into_iter().find(|format| format.as_str() == word)?;
+        Some(Source { topic, format })
     }
 
     fn ingest(&mut self) -> Option<Ingest> {
@@ -500,7 +510,7 @@ mod tests {
 
     #[test]
     fn sources_come_from_the_file_or_as_yaml_from_a_variable() {
-        let expect = [Source { topic: "clicks".to_owned(), format: SourceFormat::Segment }];
+        let expect = [Source { topic: "clicks".to_owned(), format: Format::Segment }];
         let from_file = read("sources:\n  - {topic: clicks, format: segment}\n", &[], &[]).unwrap();
         assert_eq!(from_file.sources, expect);
         let variable = [("RIPEN_SOURCES", "[{topic: clicks, format: segment}]")];

@@ -119,7 +119,7 @@ pub const KEYS: &[Key] = &[
         Kind::Text,
         Default("example"),
         "Your name in outward events: `ce_type` begins with `com.<namespace>.`, `ce_source` is `/ripen/<namespace>`. \
-         Letters, digits, `-` and `.`; consumers match on it, so choose it once.",
+         Lower-case letters, digits, `-` and `.`; consumers match on it, so choose it once.",
     ),
     key(
         "prefix",
@@ -154,8 +154,8 @@ pub const KEYS: &[Key] = &[
         Kind::Start,
         Unset,
         "Where ingest begins in a source partition that it has never read: `earliest`, `latest`, or an RFC 3339 time \
-         (`2026-11-01T00:00:00Z`: the first record at or after it). Required at the first start; later starts go on \
-         where the last one ended.",
+         (`2026-11-01T00:00:00Z`: the first record at or after it). Required by `ripen ingest`; partitions \
+         that have been read go on where the last start ended.",
     ),
     key(
         "ingest.limits.record_bytes",

@@ -41,6 +41,11 @@ impl ScorerOperator {
         }
     }
 
+    /// The models that came through the log.
+    pub fn models(&self) -> &Models {
+        &self.models
+    }
+
     /// Committed outcomes since the start, by their word.
     pub fn totals(&self) -> &BTreeMap<&'static str, u64> {
         self.counts.totals()

@@ -1,0 +1,268 @@
+//! Activating a model: the file goes into the models topic, a switch to it into every partition of activities, all
+//! in one transaction, so that no service sees the one without the other.
+//!
+//! Works on any log. Two activations at once fence each other: they share one transactional id, and the topic is
+//! read after the producer has been initialised.
+
+use ripen_model::Model;
+use ripen_records::{ActivityRecord, Switch, Text, Topics, encode_activity};
+use ripen_runtime::log::PollLimits;
+use ripen_runtime::{Headers, Log, LogError, OutRecord, Outbox, RecordBatch, To, TopicPartition};
+
+/// Header of a model's record: the epoch that it was activated with, in decimal digits.
+pub const EPOCH_HEADER: &str = "ripen-epoch";
+
+/// What one read of the models topic brings.
+const READ_LIMITS: PollLimits = PollLimits { records: 100, bytes: 16 << 20 };
+
+/// A model that is active.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActiveModel {
+    /// The file's hash.
+    pub hash: String,
+    /// Counts activations, from 1.
+    pub epoch: u32,
+}
+
+/// How an activation ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Activated {
+    /// The model is active from here on.
+    Now(ActiveModel),
+    /// It was active before; nothing was written.
+    Already(ActiveModel),
+}
+
+/// Why a model was not activated.
+#[derive(Debug, thiserror::Error)]
+pub enum ActivationError {
+    /// Departments have to agree first.
+    #[error(
+        "model {id} needs the agreement of {missing}: `model.agreed_by` has to name everybody whom \
+         `model.requires_agreement_of` names"
+    )]
+    Agreement {
+        /// The model.
+        id: String,
+        /// Who is missing.
+        missing: String,
+    },
+    /// Leads would have to be converted.
+    #[error(
+        "model {active} is active, and this version does not convert leads from one model to another; \
+         activate {new} under another prefix"
+    )]
+    OtherModel {
+        /// The hash of the active model.
+        active: String,
+        /// The id and version of the new one.
+        new: String,
+    },
+    /// A record of the models topic that was not written by an activation.
+    #[error("model {hash} in topic {topic} has no epoch: it was not written by `ripen model activate`")]
+    Foreign {
+        /// Its key.
+        hash: String,
+        /// The topic.
+        topic: String,
+    },
+    /// A topic is missing.
+    #[error("topic {topic} does not exist; `ripen topics apply` makes it")]
+    NoTopic {
+        /// Its name.
+        topic: String,
+    },
+    /// The log has failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Makes `model` (compiled from `text`) the one that scores. `at_ms` is the instant of the switch, Unix
+/// milliseconds; `wait` is called while nothing arrives, and fails when it has taken too long.
+///
+/// # Errors
+/// See [`ActivationError`]; nothing has been written then.
+pub fn activate<L: Log>(
+    log: &mut L,
+    topics: &Topics,
+    model: &Model,
+    text: &str,
+    at_ms: i64,
+    wait: &mut dyn FnMut(&mut L) -> Result<(), LogError>,
+) -> Result<Activated, ActivationError> {
+    let missing = model.agreement.missing();
+    if !missing.is_empty() {
+        return Err(ActivationError::Agreement { id: model.id.clone(), missing: missing.join(", ") });
+    }
+    let partitions = partition_count(log, &topics.activities)?;
+    let active = active_model(log, topics, wait)?;
+    if let Some(active) = active {
+        if active.hash == model.hash {
+            return Ok(Activated::Already(active));
+        }
+        let new = format!("{} version {}", model.id, model.version);
+        return Err(ActivationError::OtherModel { active: active.hash, new });
+    }
+    let active = ActiveModel { hash: model.hash.clone(), epoch: 1 };
+    let mut out = Outbox::default();
+    push_activation(&mut out, topics, &active, text, partitions, at_ms);
+    log.begin()?;
+    let written = log.produce(&out).and_then(|()| log.drain()).and_then(|()| log.commit());
+    if let Err(error) = written {
+        // What was begun is aborted; should that fail too, the next activation fences it.
+        let _ = log.abort();
+        return Err(error.into());
+    }
+    Ok(Activated::Now(active))
+}
+
+/// The records of an activation: the model's file, and a switch to it in each of `partitions`.
+pub fn push_activation(
+    out: &mut Outbox,
+    topics: &Topics,
+    active: &ActiveModel,
+    text: &str,
+    partitions: i32,
+    at_ms: i64,
+) {
+    let epoch = active.epoch.to_string();
+    out.push(&OutRecord {
+        topic: &topics.models,
+        to: To::Partition(0),
+        key: Some(active.hash.as_bytes()),
+        value: Some(text.as_bytes()),
+        headers: Headers::new(&[(EPOCH_HEADER, Some(epoch.as_bytes()))]),
+        timestamp_ms: Some(at_ms),
+    });
+    let switch = ActivityRecord::Switch(Switch {
+        epoch: active.epoch,
+        model_hash: Text::from(active.hash.as_str()),
+        semantics: ripen_scorer::SEMANTICS,
+        state_format: ripen_scorer::STATE_FORMAT,
+        at_ms,
+    });
+    let mut value = Vec::new();
+    encode_activity(&switch, &mut value).expect("a switch fits its schema");
+    for partition in 0..partitions {
+        out.push(&OutRecord {
+            topic: &topics.activities,
+            to: To::Partition(partition),
+            key: None,
+            value: Some(&value),
+            headers: Headers::EMPTY,
+            timestamp_ms: Some(at_ms),
+        });
+    }
+}
+
+/// The model with the highest epoch in the models topic.
+fn active_model<L: Log>(
+    log: &mut L,
+    topics: &Topics,
+    wait: &mut dyn FnMut(&mut L) -> Result<(), LogError>,
+) -> Result<Option<ActiveModel>, ActivationError> {
+    let mut reading = Vec::new();
+    for partition in 0..partition_count(log, &topics.models)? {
+        let at = TopicPartition::new(topics.models.as_str(), partition);
+        let (low, _) = log.watermarks(&at)?;
+        log.read_from(&at, low)?;
+        reading.push(at);
+    }
+    let mut found: Vec<ActiveModel> = Vec::new();
+    let (mut batch, mut ended) = (RecordBatch::new(), Vec::new());
+    while !reading.is_empty() {
+        batch.clear();
+        ended.clear();
+        log.read(&mut batch, READ_LIMITS, &mut ended)?;
+        for record in batch.iter() {
+            let hash = String::from_utf8_lossy(record.key.unwrap_or_default()).into_owned();
+            found.retain(|model| model.hash != hash);
+            if record.value.is_none() {
+                continue;
+            }
+            let epoch = record.headers.get(EPOCH_HEADER).and_then(|digits| std::str::from_utf8(digits).ok());
+            let Some(epoch) = epoch.and_then(|digits| digits.parse().ok()) else {
+                return Err(ActivationError::Foreign { hash, topic: topics.models.clone() });
+            };
+            found.push(ActiveModel { hash, epoch });
+        }
+        reading.retain(|at| !ended.contains(at));
+        for at in &ended {
+            log.read_stop(at);
+        }
+        if batch.is_empty() && !reading.is_empty() {
+            wait(log)?;
+        }
+    }
+    Ok(found.into_iter().max_by_key(|model| model.epoch))
+}
+
+fn partition_count(log: &mut impl Log, topic: &str) -> Result<i32, ActivationError> {
+    log.partition_count(topic)?.ok_or_else(|| ActivationError::NoTopic { topic: topic.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use ripen_records::decode_activity;
+    use ripen_runtime::memory::{MemoryClient, MemoryLog, MemoryTopic};
+
+    use super::*;
+
+    const MODEL: &str = "apiVersion: ripen/v1\n\
+        model: {id: tiny, version: 1, agreed_by: [marketing], requires_agreement_of: [marketing]}\n\
+        scores: {interest: {half_life: 7d, range: [0, 100]}}\n\
+        rules: [{id: view, event: page_view, points: {interest: 5}, once_per: [day]}]\n\
+        stages: [{id: visitor, owner: marketing}, {id: warm, owner: marketing, enter: \"score.interest >= 5\"}]\n";
+
+    fn log(topics: &Topics) -> MemoryLog {
+        MemoryLog::new(&[MemoryTopic::new(&topics.activities, 3), MemoryTopic::compacted(&topics.models, 1)])
+    }
+
+    fn activate_text(log: &MemoryLog, topics: &Topics, text: &str) -> Result<Activated, ActivationError> {
+        let model = ripen_model::compile("model.yaml", text).unwrap_or_else(|errors| panic!("{errors}"));
+        let mut client: MemoryClient = log.client("", "activate", "activate", &[]);
+        activate(&mut client, topics, &model, text, 7, &mut |_| panic!("in memory nothing is waited for"))
+    }
+
+    #[test]
+    fn a_model_goes_into_its_topic_and_a_switch_into_every_partition() {
+        let topics = Topics::with_prefix("t-");
+        let log = log(&topics);
+        let mut activities = log.reader(&topics.activities);
+        let activated = activate_text(&log, &topics, MODEL).unwrap();
+        let Activated::Now(active) = activated else { panic!("{activated:?}") };
+        let mut batch = RecordBatch::new();
+        assert_eq!(activities.read(&mut batch, READ_LIMITS), 3);
+        for (partition, record) in batch.iter().enumerate() {
+            assert_eq!(record.partition, partition as i32);
+            let decoded = decode_activity(record.value.unwrap()).unwrap();
+            let ActivityRecord::Switch(switch) = decoded else { panic!("{decoded:?}") };
+            assert_eq!((switch.epoch, &*switch.model_hash, switch.at_ms), (1, active.hash.as_str(), 7));
+        }
+        assert_eq!(activate_text(&log, &topics, MODEL).unwrap(), Activated::Already(active));
+        assert_eq!(activities.read(&mut batch, READ_LIMITS), 0, "nothing is written twice");
+    }
+
+    #[test]
+    fn what_cannot_be_activated_is_refused_with_the_reason() {
+        let topics = Topics::with_prefix("t-");
+        let log = log(&topics);
+        let check = |text: &str, expect: &str| {
+            let error = activate_text(&log, &topics, text).unwrap_err().to_string();
+            assert!(error.contains(expect), "{error}");
+        };
+        check(
+            &MODEL.replace("requires_agreement_of: [marketing]", "requires_agreement_of: [marketing, sales]"),
+            "model tiny needs the agreement of sales",
+        );
+        activate_text(&log, &topics, MODEL).unwrap();
+        check(&MODEL.replace("version: 1", "version: 2"), "activate tiny version 2 under another prefix");
+    }
+
+    #[test]
+    fn a_missing_topic_is_named() {
+        let topics = Topics::with_prefix("none-");
+        let error = activate_text(&MemoryLog::default(), &topics, MODEL).unwrap_err().to_string();
+        assert_eq!(error, "topic none-ripen.activities.v1 does not exist; `ripen topics apply` makes it");
+    }
+}

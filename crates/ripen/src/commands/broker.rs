@@ -1,0 +1,160 @@
+//! From the configuration to clients of Kafka: addresses, names, topics, and whether they are there.
+
+use std::time::{Duration, Instant};
+
+use ripen_records::{Partitions, Topics};
+use ripen_runtime::kafka::admin::{self, Finding, TopicSpec};
+use ripen_runtime::kafka::{KafkaConfig, KafkaLog, MemberConfig};
+use ripen_runtime::{Call, ErrorClass, Log, LogError};
+
+use super::serve::Service;
+use crate::config::Config;
+use crate::failure::Failure;
+
+/// How long a command waits for records that are known to be there.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How to reach the cluster; `role` is shown by the brokers.
+pub(super) fn client(role: &str, config: &Config) -> KafkaConfig {
+    let properties = config.kafka.properties.iter();
+    KafkaConfig {
+        bootstrap: config.kafka.bootstrap.clone(),
+        client_id: format!("ripen-{role}-{}", config.instance),
+        properties: properties.map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+    }
+}
+
+/// A worker's log: its member of the service's group, its producer.
+pub(super) fn member(
+    service: Service,
+    number: usize,
+    inputs: &[String],
+    config: &Config,
+) -> Result<KafkaLog, LogError> {
+    let Config { prefix, instance, .. } = config;
+    let service = service.as_str();
+    let identity = MemberConfig {
+        group: format!("{prefix}ripen-{service}"),
+        instance: format!("{instance}-{number}"),
+        transactional_id: format!("{prefix}{service}-{instance}-{number}"),
+        inputs: inputs.to_vec(),
+    };
+    KafkaLog::connect(&client(&format!("{service}-{number}"), config), &identity)
+}
+
+/// The log of a command that only one process at a time may run: reader and producer without a group.
+pub(super) fn writer(command: &str, config: &Config) -> Result<KafkaLog, Failure> {
+    let id = format!("{}{command}", config.prefix);
+    let identity =
+        MemberConfig { group: id.clone(), instance: id.clone(), transactional_id: id, inputs: Vec::new() };
+    KafkaLog::connect(&client(command, config), &identity).map_err(Failure::new)
+}
+
+/// Whether the brokers answer and the topics that these services need are as configured.
+///
+/// # Errors
+/// No broker, by its address; else every topic that is missing or has another number of partitions.
+pub(super) fn check(services: &[Service], config: &Config) -> Result<(), Failure> {
+    let client = client("check", config);
+    let needed = needed(services, &Topics::with_prefix(&config.prefix));
+    let specs: Vec<TopicSpec> =
+        own_specs(config).into_iter().filter(|spec| needed.contains(&spec.name)).collect();
+    let findings = admin::check(&client, &specs).map_err(Failure::new)?;
+    let mut problems: Vec<String> =
+        findings.iter().filter(|finding| !finding.is_warning()).map(ToString::to_string).collect();
+    if services.contains(&Service::Ingest) {
+        for finding in admin::check(&client, &source_specs(config)).map_err(Failure::new)? {
+            if let Finding::Missing { topic } = finding {
+                problems.push(format!(
+                    "source topic {topic} does not exist; correct `sources`, or let `ripen topics apply \
+                     --with-sources` make it"
+                ));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Failure::Message(problems.join("\n"))) }
+}
+
+/// Ripen's own topics as the configuration wants them.
+pub(super) fn own_specs(config: &Config) -> Vec<TopicSpec> {
+    let setting = |name: &str, value: String| (name.to_owned(), value);
+    let specs = Topics::with_prefix(&config.prefix).specs();
+    specs
+        .into_iter()
+        .map(|spec| {
+            let mut settings = vec![
+                setting("cleanup.policy", spec.cleanup.as_str().to_owned()),
+                setting("message.timestamp.type", spec.timestamps.as_str().to_owned()),
+                setting("min.insync.replicas", config.topics.min_insync_replicas.to_string()),
+            ];
+            settings.extend(spec.retention_ms.map(|ms| setting("retention.ms", ms.to_string())));
+            settings
+                .extend(spec.max_message_bytes.map(|bytes| setting("max.message.bytes", bytes.to_string())));
+            TopicSpec {
+                name: spec.name,
+                partitions: match spec.partitions {
+                    Partitions::Keyed => config.topics.partitions as i32,
+                    Partitions::Single => 1,
+                },
+                replication: Some(config.topics.replication as i32),
+                settings,
+            }
+        })
+        .collect()
+}
+
+/// The source topics, for trials: their own number of partitions and policies are nobody's business here.
+pub(super) fn source_specs(config: &Config) -> Vec<TopicSpec> {
+    let spec = |name: &String| TopicSpec {
+        name: name.clone(),
+        partitions: config.topics.partitions as i32,
+        replication: Some(config.topics.replication as i32),
+        settings: Vec::new(),
+    };
+    config.sources.iter().map(|source| spec(&source.topic)).collect()
+}
+
+/// The topics that services read and write.
+fn needed(services: &[Service], topics: &Topics) -> Vec<String> {
+    let mut names = Vec::new();
+    for service in services {
+        let Topics { activities, leads, models, decisions, transitions, profiles, dead_letters } = topics;
+        names.extend(match service {
+            Service::Ingest => vec![activities, models, dead_letters],
+            Service::Scorer => vec![activities, leads, models, decisions, dead_letters],
+            Service::Emitter => vec![decisions, transitions, profiles, dead_letters],
+        });
+    }
+    names.into_iter().cloned().collect()
+}
+
+/// Waits for records, but not for ever.
+#[derive(Debug)]
+pub(super) struct Patience {
+    until: Instant,
+}
+
+impl Patience {
+    pub(super) fn new() -> Patience {
+        Patience { until: Instant::now() + PATIENCE }
+    }
+
+    /// Waits a moment.
+    ///
+    /// # Errors
+    /// When it has taken too long.
+    pub(super) fn wait(&mut self, log: &mut impl Log) -> Result<(), LogError> {
+        if Instant::now() >= self.until {
+            return Err(LogError {
+                class: ErrorClass::Retriable,
+                call: Call::Read,
+                place: None,
+                message: format!("the brokers gave no records for {} s; try again", PATIENCE.as_secs()),
+            });
+        }
+        log.wait(PAUSE);
+        Ok(())
+    }
+}

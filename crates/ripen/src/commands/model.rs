@@ -1,0 +1,40 @@
+//! `ripen model activate FILE`.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use ripen_records::Topics;
+use ripen_runtime::kafka::wall_clock_ms;
+
+use super::broker;
+use crate::activation::{self, Activated};
+use crate::config::Config;
+use crate::failure::{CommandResult, Ended, Failure};
+
+pub(super) fn activate(file: &Path, config: &Config) -> CommandResult {
+    let text = super::read(file)?;
+    let model =
+        ripen_model::compile(&file.display().to_string(), &text).map_err(|errors| Failure::model(&errors))?;
+    let topics = Topics::with_prefix(&config.prefix);
+    let missing = model.agreement.missing();
+    if !missing.is_empty() {
+        // Before Kafka is asked for: it is no use to wait for a refusal.
+        let error = activation::ActivationError::Agreement { id: model.id, missing: missing.join(", ") };
+        return Err(Failure::new(error));
+    }
+    let mut log = broker::writer("model-activate", config)?;
+    let mut patience = broker::Patience::new();
+    let activated = activation::activate(&mut log, &topics, &model, &text, wall_clock_ms(), &mut |log| {
+        patience.wait(log)
+    });
+    let (verb, active) = match activated.map_err(Failure::new)? {
+        Activated::Now(active) => ("is active", active),
+        Activated::Already(active) => ("is already active", active),
+    };
+    let (id, version) = (&model.id, model.version);
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "model {id} version {version} {verb}, epoch {}, hash {}", active.epoch, active.hash)
+        .and_then(|()| stdout.flush())
+        .map_err(Failure::stdout)?;
+    Ok(Ended::Good)
+}

@@ -1,0 +1,306 @@
+//! `ripen ingest`, `scorer`, `emitter` and `all`: the services.
+//!
+//! The main thread starts one thread per worker and one for HTTP and signals, and waits for the first of them to say
+//! something. A worker that ends takes the process with it, with its reason: an orchestrator restarts a process,
+//! nobody restarts a thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::JoinHandle;
+
+use ripen_emitter::EmitOptions;
+use ripen_ingest::{Arrival, Limits};
+use ripen_records::Topics;
+use ripen_runtime::{CommitInterval, FirstStart, Operator, Status, Worker, WorkerConfig, WorkerError, shell};
+use tracing::{error, info, warn};
+
+use super::broker;
+use crate::config::{Commit, Config, Start};
+use crate::failure::{CommandResult, Ended, Failure};
+use crate::health::{Health, WorkerState};
+use crate::operators::{EmitterOperator, IngestOperator, ScorerOperator};
+use crate::{http, metrics};
+
+/// One of the three services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Service {
+    /// Clickstream to activities.
+    Ingest,
+    /// Activities to decisions.
+    Scorer,
+    /// Decisions to outward records.
+    Emitter,
+}
+
+impl Service {
+    /// In the order of a click's path.
+    pub(super) const ALL: [Service; 3] = [Service::Ingest, Service::Scorer, Service::Emitter];
+
+    /// Its name in groups, ids, threads, metrics and logs.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Service::Ingest => "ingest",
+            Service::Scorer => "scorer",
+            Service::Emitter => "emitter",
+        }
+    }
+}
+
+/// Whether a service can do nothing because no model has been activated.
+trait WaitsForModel {
+    fn waits_for_model(&self) -> bool;
+}
+
+impl WaitsForModel for IngestOperator {
+    fn waits_for_model(&self) -> bool {
+        self.models().newest().is_none()
+    }
+}
+
+impl WaitsForModel for ScorerOperator {
+    fn waits_for_model(&self) -> bool {
+        self.models().newest().is_none()
+    }
+}
+
+impl WaitsForModel for EmitterOperator {
+    fn waits_for_model(&self) -> bool {
+        false
+    }
+}
+
+/// What the main thread is told.
+#[derive(Debug)]
+enum Event {
+    /// A worker has ended; without an error only because it was told to.
+    Ended { service: Service, worker: usize, result: Result<(), WorkerError> },
+    /// Somebody wants the process to stop.
+    Signal(&'static str),
+    /// The HTTP server cannot go on.
+    Http(String),
+}
+
+/// Runs services until a signal or until one of their workers cannot go on.
+pub(super) fn run(services: &[Service], config: &Config) -> CommandResult {
+    if services.contains(&Service::Ingest) {
+        ingest_is_configured(config)?;
+    }
+    let listener = http::bind(&config.http).map_err(|error| {
+        let address = config.http.listen;
+        Failure::new(format_args!("cannot listen on {address}: {error}; set http.listen to another address"))
+    })?;
+    broker::check(services, config)?;
+    let recorder = metrics::install().map_err(Failure::new)?;
+    let names: Vec<&'static str> = services.iter().map(|service| service.as_str()).collect();
+    let health = Arc::new(Health::new(&names, config.workers));
+    if let Some(address) = http::address(&listener) {
+        info!(%address, "serving /livez, /readyz and /metrics");
+    }
+    let (sender, events) = mpsc::channel();
+    let token = config.http.token.clone();
+    let side = Arc::clone(&health);
+    let told = sender.clone();
+    spawn("http", move || {
+        if let Err(error) = side_thread(listener, token, side, recorder, &told) {
+            let _ = told.send(Event::Http(error.to_string()));
+        }
+    })?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut threads = Vec::new();
+    for service in services {
+        for number in 0..config.workers {
+            threads.push(start_worker(*service, number, config, &health, &stop, &sender)?);
+        }
+    }
+    drop(sender);
+    supervise(&events, &stop, threads)
+}
+
+fn ingest_is_configured(config: &Config) -> Result<(), Failure> {
+    let missing = if config.sources.is_empty() {
+        "sources: name at least one topic and its format"
+    } else if config.ingest.start.is_none() {
+        "ingest.start: where to begin in a source that was never read (earliest, latest or a time)"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new(format_args!("ingest needs {missing}")))
+}
+
+/// Waits for the first thing that happens, then for the workers to end in order.
+fn supervise(events: &Receiver<Event>, stop: &AtomicBool, threads: Vec<JoinHandle<()>>) -> CommandResult {
+    let mut failure = None;
+    let mut running = threads.len();
+    while running > 0 {
+        let Ok(event) = events.recv() else { break };
+        match event {
+            Event::Signal(name) if stop.load(Ordering::Relaxed) => {
+                return Err(Failure::new(format_args!("second {name}: not waiting for the workers")));
+            }
+            Event::Signal(name) => info!(signal = name, "stopping: workers commit what they hold"),
+            Event::Http(error) => failure = failure.or(Some(format!("http server: {error}"))),
+            Event::Ended { service, worker, result } => {
+                running -= 1;
+                match result {
+                    Ok(()) => info!(service = service.as_str(), worker, "stopped"),
+                    Err(error) => {
+                        error!(service = service.as_str(), worker, "{error}");
+                        failure = failure.or(Some(error.to_string()));
+                    }
+                }
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    }
+    for thread in threads {
+        if thread.join().is_err() {
+            failure = failure.or(Some("a worker has panicked; its message stands above".to_owned()));
+        }
+    }
+    match failure {
+        Some(message) => Err(Failure::Message(message)),
+        None => Ok(Ended::Good),
+    }
+}
+
+/// HTTP and signals share a thread: neither has much to do.
+fn side_thread(
+    listener: std::net::TcpListener,
+    token: Option<crate::config::Secret>,
+    health: Arc<Health>,
+    recorder: metrics_exporter_prometheus::PrometheusHandle,
+    told: &Sender<Event>,
+) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let served = http::serve(listener, token, health, recorder);
+        tokio::pin!(served);
+        loop {
+            let name = tokio::select! {
+                ended = &mut served => return ended,
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+            if told.send(Event::Signal(name)).is_err() {
+                return Ok(());
+            }
+        }
+    })
+}
+
+fn start_worker(
+    service: Service,
+    number: usize,
+    config: &Config,
+    health: &Arc<Health>,
+    stop: &Arc<AtomicBool>,
+    sender: &Sender<Event>,
+) -> Result<JoinHandle<()>, Failure> {
+    let (config, sender) = (config.clone(), sender.clone());
+    let shell = Shell { service, number, health: Arc::clone(health), stop: Arc::clone(stop) };
+    spawn(&format!("{}-{number}", service.as_str()), move || {
+        // A worker that panics must not leave a process that looks alive.
+        let ended = Ending { service, number, sender, result: None };
+        work(shell, &config, ended);
+    })
+}
+
+/// Reports the end of a worker however it ends.
+struct Ending {
+    service: Service,
+    number: usize,
+    sender: Sender<Event>,
+    result: Option<Result<(), WorkerError>>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // Without a result the worker has panicked; joining its thread says so.
+        let result = self.result.take().unwrap_or(Ok(()));
+        let _ = self.sender.send(Event::Ended { service: self.service, worker: self.number, result });
+    }
+}
+
+fn work(shell: Shell, config: &Config, mut ending: Ending) {
+    let topics = Topics::with_prefix(&config.prefix);
+    let result = match shell.service {
+        Service::Ingest => {
+            let sources = config.sources.iter().map(|source| (source.topic.clone(), source.format));
+            let limits = Limits {
+                value_bytes: config.ingest.record_bytes,
+                depth: config.ingest.nesting,
+                ..Limits::default()
+            };
+            shell.run(config, IngestOperator::new(topics, sources, limits, Arrival::Source))
+        }
+        Service::Scorer => shell.run(config, ScorerOperator::new(topics)),
+        Service::Emitter => match EmitOptions::new(&config.namespace) {
+            Ok(options) => shell.run(config, EmitterOperator::new(topics, options)),
+            Err(error) => unreachable!("the configuration has been checked: {error}"),
+        },
+    };
+    ending.result = Some(result);
+}
+
+/// A worker's thread.
+struct Shell {
+    service: Service,
+    number: usize,
+    health: Arc<Health>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Shell {
+    fn run<O: Operator + WaitsForModel>(self, config: &Config, operator: O) -> Result<(), WorkerError> {
+        let inputs = operator.wiring().inputs;
+        let log = broker::member(self.service, self.number, &inputs, config)
+            .map_err(|error| WorkerError::Log { service: self.service.as_str().to_owned(), error })?;
+        let mut worker = Worker::new(log, operator, worker_config(self.service, config))?;
+        let ended = shell::run(&mut worker, &self.stop, |worker| {
+            self.report(&worker.status(), worker.operator().waits_for_model());
+        });
+        self.health.set(self.service.as_str(), self.number, WorkerState::Stopped);
+        ended
+    }
+
+    fn report(&self, status: &Status, waits_for_model: bool) {
+        let (service, worker) = (self.service.as_str(), self.number);
+        let state = match WorkerState::of(status) {
+            WorkerState::Ready { .. } if waits_for_model => WorkerState::NoModel,
+            state => state,
+        };
+        let is_new = self.health.set(service, worker, state.clone());
+        match state {
+            WorkerState::Blocked { .. } | WorkerState::NoModel if is_new => warn!(service, worker, "{state}"),
+            _ if is_new => info!(service, worker, "{state}"),
+            _ => {}
+        }
+    }
+}
+
+fn worker_config(service: Service, config: &Config) -> WorkerConfig {
+    let commit = match config.commit {
+        Commit::Auto => CommitInterval::Auto,
+        Commit::Every(interval) => CommitInterval::FixedMs(interval.as_millis() as u32),
+    };
+    let first_start = match config.ingest.start {
+        Some(Start::Latest) => FirstStart::Latest,
+        Some(Start::At(time_ms)) => FirstStart::Time(time_ms),
+        // Ripen's own topics are read from their beginning.
+        Some(Start::Earliest) | None => FirstStart::Earliest,
+    };
+    let id = uuid::Uuid::new_v4().to_string();
+    let first_start = if service == Service::Ingest { first_start } else { FirstStart::Earliest };
+    WorkerConfig { commit, first_start, ..WorkerConfig::new(service.as_str(), &id) }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Failure> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(|error| Failure::new(format_args!("cannot start thread {name}: {error}")))
+}
