@@ -74,7 +74,7 @@ impl Bots {
 
     /// Whether the user agent declares itself to be a crawler; an empty one declares nothing.
     pub(crate) fn is_bot(&mut self, user_agent: &str) -> bool {
-        let user_agent = user_agent.trim();
+        let user_agent = user_agent.trim_ascii();
         let user_agent = &user_agent[..user_agent.floor_char_boundary(USER_AGENT_BYTES)];
         if user_agent.is_empty() {
             return false;

@@ -40,7 +40,7 @@ const ILLEGAL_IDS: [&str; 24] = [
 
 /// Whether a text is no id but a placeholder for one.
 pub fn is_illegal_id(text: &str) -> bool {
-    let text = text.trim();
+    let text = text.trim_ascii();
     ILLEGAL_IDS.iter().any(|illegal| illegal.eq_ignore_ascii_case(text))
 }
 

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2, memrchr};
+
 use crate::bounds::{HOST_BYTES, PATH_BYTES, URL_BYTES, cut};
 use crate::privacy::without_emails;
 
@@ -24,26 +26,25 @@ struct Url<'a> {
 
 impl<'a> Url<'a> {
     fn split(text: &'a str) -> Url<'a> {
-        let text = text.trim();
-        let (text, fragment) = text.split_at(text.find('#').unwrap_or(text.len()));
-        let (text, query) = text.split_once('?').unwrap_or((text, ""));
-        let scheme_bytes = match text.find(':') {
-            _ if text.starts_with("//") => 2,
-            Some(at) if text[at + 1..].starts_with("//") && is_scheme(&text[..=at]) => at + 3,
-            _ => 0,
+        let text = text.trim_ascii();
+        let (text, fragment) = text.split_at(memchr(b'#', text.as_bytes()).unwrap_or(text.len()));
+        let (text, query) = match memchr(b'?', text.as_bytes()) {
+            Some(at) => (&text[..at], &text[at + 1..]),
+            None => (text, ""),
         };
-        let (scheme, rest) = text.split_at(scheme_bytes);
+        let (scheme, rest) = text.split_at(scheme_bytes(text));
         if scheme.is_empty() {
             return Url { path: rest, query, fragment, ..Url::default() };
         }
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let (user, authority) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
+        let (authority, path) = rest.split_at(memchr(b'/', rest.as_bytes()).unwrap_or(rest.len()));
+        let (user, authority) =
+            authority.split_at(memrchr(b'@', authority.as_bytes()).map_or(0, |at| at + 1));
         Url { scheme, user, authority, path, query, fragment }
     }
 
     /// The host in lower case, without its port.
     fn host(&self) -> Option<Cow<'a, str>> {
-        let end = match self.authority.rfind(':') {
+        let end = match memrchr(b':', self.authority.as_bytes()) {
             Some(colon) if self.authority[colon + 1..].bytes().all(|b| b.is_ascii_digit()) => colon,
             _ => self.authority.len(),
         };
@@ -51,8 +52,8 @@ impl<'a> Url<'a> {
         if host.is_empty() {
             return None;
         }
-        let lower = host.chars().any(char::is_uppercase);
-        Some(cut(if lower { host.to_lowercase().into() } else { host.into() }, HOST_BYTES))
+        let plain = host.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
+        Some(cut(if plain { host.into() } else { host.to_lowercase().into() }, HOST_BYTES))
     }
 
     /// The normalised path: `/` for a URL without one.
@@ -85,12 +86,12 @@ impl<'a> Url<'a> {
 /// The path as models match it: scheme, host, query and fragment cut, percent-decoded once, `//` collapsed,
 /// the trailing `/` cut (`/` itself stays), case kept. Addresses within it are cut, too.
 pub fn normalise_path(path: &str) -> Cow<'_, str> {
-    let path = path.trim();
+    let path = path.trim_ascii();
     // A path field's own `//a` is a path; only a scheme makes the next part a host.
-    if path.find("://").is_some_and(|at| is_scheme(&path[..=at])) {
+    if !path.starts_with('/') && scheme_bytes(path) > 0 {
         return Url::split(path).path();
     }
-    normalise(&path[..path.find(['?', '#']).unwrap_or(path.len())])
+    normalise(&path[..memchr2(b'?', b'#', path.as_bytes()).unwrap_or(path.len())])
 }
 
 /// The named parameters of a query (`?` in front or not), in its order; values as they stand.
@@ -113,36 +114,48 @@ pub(crate) fn decoded_value(value: &str) -> Cow<'_, str> {
 pub(crate) struct PageUrl<'a> {
     pub(crate) clean: Cow<'a, str>,
     pub(crate) host: Option<Cow<'a, str>>,
-    pub(crate) path: Cow<'a, str>,
+    /// Only where the tracker states no path.
+    pub(crate) path: Option<Cow<'a, str>>,
     pub(crate) query: Cow<'a, str>,
 }
 
 impl<'a> PageUrl<'a> {
-    pub(crate) fn new(url: Cow<'a, str>) -> PageUrl<'a> {
+    pub(crate) fn new(url: Cow<'a, str>, with_path: bool) -> PageUrl<'a> {
         match url {
-            Cow::Borrowed(url) => PageUrl::of(url),
-            Cow::Owned(url) => PageUrl::of(&url).into_owned(),
+            Cow::Borrowed(url) => PageUrl::of(url, with_path),
+            Cow::Owned(url) => PageUrl::of(&url, with_path).into_owned(),
         }
     }
 
-    fn of(text: &'a str) -> PageUrl<'a> {
+    fn of(text: &'a str, with_path: bool) -> PageUrl<'a> {
         let url = Url::split(text);
-        PageUrl { clean: url.clean(text), host: url.host(), path: url.path(), query: url.query.into() }
+        let path = with_path.then(|| url.path());
+        PageUrl { clean: url.clean(text), host: url.host(), path, query: url.query.into() }
     }
 
     fn into_owned(self) -> PageUrl<'static> {
         PageUrl {
             clean: self.clean.into_owned().into(),
             host: self.host.map(|host| host.into_owned().into()),
-            path: self.path.into_owned().into(),
+            path: self.path.map(|path| path.into_owned().into()),
             query: self.query.into_owned().into(),
         }
     }
 }
 
+/// The referrer without what is personal in it.
+pub(crate) fn clean_url(url: Cow<'_, str>) -> Cow<'_, str> {
+    match url {
+        Cow::Borrowed(url) => Url::split(url).clean(url),
+        Cow::Owned(url) => Cow::Owned(Url::split(&url).clean(&url).into_owned()),
+    }
+}
+
 fn normalise(path: &str) -> Cow<'_, str> {
     let path = without_emails(percent_decoded(path));
-    let clean = path.starts_with('/') && !path.contains("//") && (path.len() == 1 || !path.ends_with('/'));
+    let bytes = path.as_bytes();
+    let doubled = || bytes.windows(2).any(|pair| pair == b"//");
+    let clean = bytes.first() == Some(&b'/') && (bytes.len() == 1 || !bytes.ends_with(b"/")) && !doubled();
     if clean {
         return cut(path, PATH_BYTES);
     }
@@ -159,7 +172,7 @@ fn normalise(path: &str) -> Cow<'_, str> {
 
 /// `%XX` decoded once. What would not be UTF-8 afterwards stays as it is, as a whole.
 fn percent_decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
+    if memchr(b'%', text.as_bytes()).is_none() {
         return Cow::Borrowed(text);
     }
     let hex = |b: u8| char::from(b).to_digit(16);
@@ -182,12 +195,14 @@ fn percent_decoded(text: &str) -> Cow<'_, str> {
     String::from_utf8(decoded).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// `https:`, and anything like it.
-fn is_scheme(text: &str) -> bool {
-    text.strip_suffix(':').is_some_and(|scheme| {
-        !scheme.is_empty()
-            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
-    })
+/// How many bytes `https://` and its like take in front; 0 if there is none.
+fn scheme_bytes(text: &str) -> usize {
+    if text.starts_with("//") {
+        return 2;
+    }
+    let is_scheme_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+    let scheme = text.bytes().take_while(|b| is_scheme_byte(*b)).count();
+    if scheme > 0 && text[scheme..].starts_with("://") { scheme + 3 } else { 0 }
 }
 
 fn is_personal(parameter: &str) -> bool {

@@ -34,6 +34,9 @@ pub(crate) fn email_domain(text: &str) -> Option<String> {
 
 /// Whether a whole text looks like an address: one `@`, and a domain with a dot and a name behind it.
 pub(crate) fn is_email(text: &str) -> bool {
+    if memchr::memchr(b'@', text.as_bytes()).is_none() {
+        return false;
+    }
     let text = text.trim();
     let Some((local, domain)) = text.split_once('@') else { return false };
     !local.is_empty()

@@ -13,7 +13,7 @@ use crate::identity::{self, Ids, NoId};
 use crate::json::{Members, Object, Raw, raw, skip};
 use crate::needed::{Projected, Projection};
 use crate::outcome::{DeadReason, RawConsent};
-use crate::page::{PageUrl, decoded_value, normalise_path, parameters};
+use crate::page::{PageUrl, clean_url, decoded_value, normalise_path, parameters};
 use crate::privacy::{self, without_emails};
 use crate::time::Times;
 use crate::{Source, time::Moment};
@@ -238,9 +238,10 @@ impl<'n, 'de> Message<'n, 'de> {
     {
         let tracker_id = self.message_id.or_if_empty(self.message_id_snake).text();
         let url = self.context.page.url.or_if_empty(self.properties.page.url);
-        let url = url.bounded(usize::MAX).map(PageUrl::new);
+        let path = self.context.page.path.or_if_empty(self.properties.page.path).bounded(usize::MAX);
+        let url = url.bounded(usize::MAX).map(|url| PageUrl::new(url, path.is_none()));
         let utm = self.utm(url.as_ref().map_or("", |url| &url.query));
-        let page = self.page(call.kind, url);
+        let page = self.page(call.kind, path, url);
         let email = if self.traits.needed.needs("email_domain") { self.address(&call) } else { None };
         let session = self.context.session_id.bounded(NAME_BYTES).map(|id| Text(without_emails(id)));
         let origin = self.origin();
@@ -307,10 +308,9 @@ impl<'n, 'de> Message<'n, 'de> {
     }
 
     /// The page of the context, else that of the properties, where page calls repeat it.
-    fn page(&self, kind: Kind, url: Option<PageUrl<'de>>) -> Option<Page<'de>> {
+    fn page(&self, kind: Kind, path: Option<Cow<'de, str>>, url: Option<PageUrl<'de>>) -> Option<Page<'de>> {
         let (context, properties) = (&self.context.page, &self.properties.page);
         let is_page = matches!(kind, Kind::Page | Kind::Screen);
-        let path = context.path.or_if_empty(properties.path).bounded(usize::MAX);
         let referrer = context.referrer.or_if_empty(properties.referrer).bounded(usize::MAX);
         // Other calls have names and titles of their own among their properties: a product's, a file's.
         let title = if is_page { context.title.or_if_empty(properties.title) } else { context.title };
@@ -321,11 +321,11 @@ impl<'n, 'de> Message<'n, 'de> {
             url: None,
             host: None,
             title: title.bounded(usize::MAX).map(|title| clean(title, TITLE_BYTES)),
-            referrer: referrer.map(|referrer| Text(PageUrl::new(referrer).clean)),
+            referrer: referrer.map(|referrer| Text(clean_url(referrer))),
             name: name.bounded(usize::MAX).map(|name| clean(name, NAME_BYTES)),
         };
         if let Some(url) = url {
-            page.path = page.path.or(Some(Text(url.path)));
+            page.path = page.path.or(url.path.map(Text));
             page.host = url.host.map(Text);
             page.url = Some(Text(url.clean));
         }
@@ -362,7 +362,14 @@ impl<'n, 'de> Message<'n, 'de> {
 fn utm_text(text: Cow<'_, str>) -> Option<Text<'_>> {
     let text = without_emails(text);
     let plain = text.bytes().all(|b| b.is_ascii_graphic() && !b.is_ascii_uppercase());
-    let text = if plain { text } else { text.trim().to_lowercase().into() };
+    let text = match text {
+        text if plain => text,
+        Cow::Owned(mut text) if text.is_ascii() && text.trim().len() == text.len() => {
+            text.make_ascii_lowercase();
+            Cow::Owned(text)
+        }
+        text => text.trim().to_lowercase().into(),
+    };
     (!text.is_empty()).then(|| Text(cut(text, UTM_BYTES)))
 }
 

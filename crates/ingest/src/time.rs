@@ -120,12 +120,12 @@ impl Times<'_> {
 /// tells seconds, milliseconds, microseconds and nanoseconds apart.
 fn instant_ms(raw: Raw<'_>) -> Option<i64> {
     let text = raw.text()?;
+    if let Some(ms) = utc_with_millis(&text) {
+        return Some(ms);
+    }
     let text = text.trim();
     if text.len() > 64 {
         return None;
-    }
-    if let Some(ms) = utc_with_millis(text) {
-        return Some(ms);
     }
     if let Ok(timestamp) = text.parse::<Timestamp>() {
         return Some(timestamp.as_millisecond());
