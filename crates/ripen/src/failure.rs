@@ -54,6 +54,12 @@ impl Failure {
         Failure::Message(format!("cannot read {}: {}", path.display(), reason(error)))
     }
 
+    /// An address that cannot be listened on.
+    pub fn listen(address: std::net::SocketAddr, error: &io::Error) -> Failure {
+        let reason = reason(error);
+        Failure::Message(format!("cannot listen on {address}: {reason}; set http.listen to another address"))
+    }
+
     /// A file that cannot be written.
     pub fn write(path: &Path, error: &io::Error) -> Failure {
         Failure::Message(format!("cannot write {}: {}", path.display(), reason(error)))

@@ -86,10 +86,7 @@ pub(super) fn run(services: &[Service], config: &Config) -> CommandResult {
     if services.contains(&Service::Ingest) {
         ingest_is_configured(config)?;
     }
-    let listener = http::bind(&config.http).map_err(|error| {
-        let address = config.http.listen;
-        Failure::new(format_args!("cannot listen on {address}: {error}; set http.listen to another address"))
-    })?;
+    let listener = http::bind(&config.http).map_err(|error| Failure::listen(config.http.listen, &error))?;
     broker::check(services, config)?;
     let recorder = metrics::install().map_err(Failure::new)?;
     let names: Vec<&'static str> = services.iter().map(|service| service.as_str()).collect();
