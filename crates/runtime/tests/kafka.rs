@@ -6,7 +6,7 @@ mod toy;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ripen_harness::{shared_broker, topic_prefix};
+use ripen_harness::{Broker, shared_broker, topic_prefix};
 use ripen_runtime::kafka::admin::{self, Finding, TopicSpec};
 use ripen_runtime::kafka::{KafkaConfig, KafkaLog, MemberConfig, wall_clock_ms};
 use ripen_runtime::memory::partition_of;
@@ -82,8 +82,12 @@ fn append(topics: &Topics, out: &Outbox) {
 
 /// Everything in a topic, read-committed, sorted.
 fn contents(topics: &Topics, topic: &str) -> Vec<String> {
+    contents_of(&kafka(), topics, topic)
+}
+
+fn contents_of(kafka: &KafkaConfig, topics: &Topics, topic: &str) -> Vec<String> {
     let identity = MemberConfig { inputs: Vec::new(), ..identity(topics, "contents") };
-    let mut log = KafkaLog::connect(&kafka(), &identity).unwrap();
+    let mut log = KafkaLog::connect(kafka, &identity).unwrap();
     let places: Vec<TopicPartition> = (0..log.partition_count(topic).unwrap().unwrap())
         .map(|partition| TopicPartition::new(topic, partition))
         .collect();
@@ -222,6 +226,31 @@ fn a_deadline_is_met_by_a_tick() {
     let late_ms = wall_clock_ms() - at_ms;
     assert!((0..2_000).contains(&late_ms), "{late_ms} ms late");
     assert_eq!(contents(&topics, &topics.output), [format!("k1!{at_ms}"), "k1=1".to_owned()]);
+}
+
+#[test]
+fn a_broker_that_dies_and_comes_back_costs_nothing() {
+    let mut broker = Broker::start();
+    let kafka = KafkaConfig { bootstrap: broker.bootstrap(), ..KafkaConfig::default() };
+    let topics = Topics::new("outage-");
+    admin::apply(&kafka, &specs(&topics)).unwrap();
+    let keys: Vec<u8> = (0..200).map(|n| (n % 7) as u8).collect();
+    let feed_id = "outage-feed";
+    admin::append_transactionally(&kafka, feed_id, &feed(&topics, &keys, 1)).unwrap();
+    let log = KafkaLog::connect(&kafka, &identity(&topics, "a")).unwrap();
+    let config = WorkerConfig { clock: Clock::Log, inputs: 10, ..WorkerConfig::new("counter", "outage") };
+    let mut worker = Worker::new(log, Counter::new(&topics), config).unwrap();
+    step_until(&mut worker, "commit", |worker| worker.operator().total() > 20);
+    broker.kill9();
+    let down = Instant::now() + Duration::from_secs(2);
+    std::thread::scope(|scope| {
+        let back = scope.spawn(|| broker.restart());
+        while !back.is_finished() || Instant::now() < down {
+            worker.step(wall_clock_ms()).unwrap();
+        }
+    });
+    step_until(&mut worker, "total", |worker| worker.operator().total() == 200);
+    assert_eq!(contents_of(&kafka, &topics, &topics.output), expected(&keys));
 }
 
 #[test]

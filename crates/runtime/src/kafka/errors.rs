@@ -38,13 +38,15 @@ struct Flags {
 }
 
 fn transaction_class(call: Call, code: Code, flags: Flags) -> ErrorClass {
-    if code == Code::FencedInstanceId {
+    if code == Code::FencedInstanceId && flags.fatal {
         ErrorClass::Fenced
     } else if flags.fatal {
         // Fenced producers among them: a successor with our transactional id exists or existed. A new
         // producer fences it in turn; the group decides whose offsets count.
         ErrorClass::Fatal
     } else if flags.abortable {
+        // A member that is joining again after its coordinator was gone has no member id, and the group then
+        // says "fenced" of its own offsets. Whether it really was replaced its heartbeat finds out.
         ErrorClass::Abortable
     } else if flags.retriable {
         ErrorClass::Retriable
@@ -98,7 +100,8 @@ mod tests {
         let abortable = Flags { abortable: true, ..Flags::default() };
         let none = Flags::default();
         let table = [
-            (Call::SendOffsets, Code::FencedInstanceId, abortable, ErrorClass::Fenced),
+            (Call::SendOffsets, Code::FencedInstanceId, abortable, ErrorClass::Abortable),
+            (Call::SendOffsets, Code::FencedInstanceId, fatal, ErrorClass::Fenced),
             (Call::Commit, Code::ProducerFenced, fatal, ErrorClass::Fatal),
             (Call::Commit, Code::InvalidProducerEpoch, fatal, ErrorClass::Fatal),
             (Call::Commit, Code::OperationTimedOut, retriable, ErrorClass::Retriable),

@@ -160,7 +160,11 @@ impl<L: Log, O: Operator> Worker<L, O> {
         match decide(error.call, error.class, true) {
             Action::Exit => Err(self.give_up(error)),
             Action::AbortAndRerun | Action::Repeat => match self.repeat(|worker| worker.log.abort()) {
-                Ok(()) => Ok(End::Aborted),
+                Ok(()) => {
+                    // Whatever made it fail, the group's next word perhaps, needs a moment.
+                    self.log.wait(REPEAT_PAUSE);
+                    Ok(End::Aborted)
+                }
                 Err(error) if error.class == ErrorClass::Fenced => Err(self.give_up(error)),
                 Err(error) => self.resolve(error, offsets, marker, now_ms),
             },
