@@ -18,10 +18,11 @@ const CLOCK_AHEAD: u64 = 4;
 const BROKEN: u64 = 16;
 
 /// A record on its way into the log.
-pub(super) struct Delivered {
-    pub(super) arrival_ms: i64,
+pub struct Delivered {
+    /// When it arrives, ms UTC.
+    pub arrival_ms: i64,
     /// One line of JSON, mostly.
-    pub(super) line: Vec<u8>,
+    pub line: Vec<u8>,
 }
 
 /// Delivers what a visitor did in one session.

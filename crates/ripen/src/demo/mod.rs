@@ -17,6 +17,9 @@ mod traffic;
 mod visitor;
 mod words;
 
+pub use delivery::Delivered;
+pub use traffic::Traffic;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -26,7 +29,6 @@ use ripen_model::Model;
 use self::files::{CLICKSTREAM, Files};
 use self::screen::Screen;
 use self::tally::Tally;
-use self::traffic::Traffic;
 use crate::failure::{CommandResult, Ended, Failure};
 use crate::pipeline::{self, Pipeline, PipelineOptions, PipelineOutput, Place, SourceFormat, SourceRecord};
 use crate::score::RECORDS_PER_DRAIN;

@@ -14,7 +14,7 @@ use super::story;
 use super::visitor::Visitor;
 
 /// An iterator over the records of the month.
-pub(super) struct Traffic {
+pub struct Traffic {
     visitors: Vec<Visitor>,
     /// The start of each visitor's next session and the visitor, the earliest first.
     sessions: BinaryHeap<Reverse<(i64, u32)>>,
@@ -25,7 +25,7 @@ pub(super) struct Traffic {
 
 impl Traffic {
     /// A month of `days` days and `visitors` visitors beside the two of the story.
-    pub(super) fn new(seed: u64, visitors: u32, days: i64) -> Traffic {
+    pub fn new(seed: u64, visitors: u32, days: i64) -> Traffic {
         let mut traffic = Traffic {
             visitors: Vec::with_capacity(visitors as usize),
             sessions: BinaryHeap::with_capacity(visitors as usize),

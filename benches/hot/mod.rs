@@ -1,0 +1,135 @@
+//! The hot path without Kafka: JSON → ingest → scorer, composed as the services compose it.
+
+#![allow(dead_code, unreachable_pub, reason = "each bench uses a part")]
+
+use std::sync::Arc;
+
+use ripen::demo::Traffic;
+use ripen_ingest::{Arrival, Format, Ingest, Limits, Needed, NeededField, Outcome, Source};
+use ripen_model::Model;
+use ripen_records::{ActivityRecord, Decision, Switch, Text, decode_activity, encode_activity};
+use ripen_scorer::{Applied, Budget, SEMANTICS, STATE_FORMAT, Shard};
+
+/// Records of one transaction.
+pub const BATCH: usize = 5_000;
+
+pub const MODEL: &str = include_str!("../../models/auto-dealer.yaml");
+
+pub fn model() -> Arc<Model> {
+    Arc::new(ripen_model::compile("auto-dealer.yaml", MODEL).expect("the example compiles"))
+}
+
+/// One JSON record and its arrival.
+pub struct Click {
+    pub json: Vec<u8>,
+    pub arrival_ms: i64,
+}
+
+/// At least `count` events of the dealer's month that ingest accepts, in order of arrival; the same every time.
+pub fn clicks(leads: u32, count: usize) -> Vec<Click> {
+    let mut ingest = ingest(&model());
+    let traffic = Traffic::new(1, leads, 30);
+    let clicks = traffic.map(|delivered| Click { json: delivered.line, arrival_ms: delivered.arrival_ms });
+    let accepted = clicks.filter(|click| {
+        let mut accepted = false;
+        read(&mut ingest, click, 0, &mut |_| accepted = true);
+        accepted
+    });
+    let clicks: Vec<Click> = accepted.take(count).collect();
+    assert_eq!(clicks.len(), count, "more leads are needed");
+    clicks
+}
+
+pub fn ingest(model: &Model) -> Ingest {
+    let fields = model.fields();
+    let needed = |names: &[String]| names.iter().map(|name| NeededField::new(name)).collect();
+    let needed = Needed {
+        properties: needed(fields.properties),
+        traits: needed(fields.traits),
+        max_future_ms: model.time.max_future_ms,
+    };
+    Ingest::new(Limits::default(), Arrival::FromRecord, &needed)
+}
+
+pub fn shard(model: &Arc<Model>) -> Shard {
+    let mut shard = Shard::new();
+    let switch = Switch {
+        epoch: 1,
+        model_hash: Text::from(model.hash.as_str()),
+        semantics: SEMANTICS,
+        state_format: STATE_FORMAT,
+        at_ms: 0,
+    };
+    shard.switch(&switch, Arc::clone(model)).expect("the first model");
+    shard.commit();
+    shard
+}
+
+fn read(
+    ingest: &mut Ingest,
+    click: &Click,
+    offset: i64,
+    accept: &mut dyn FnMut(ripen_records::Activity<'_>),
+) {
+    let source = Source { topic: "clickstream", partition: 0, offset, timestamp_ms: click.arrival_ms };
+    ingest.read(Format::Segment, &source, Some(&click.json), &mut |element| {
+        if let Outcome::Accepted { activity, .. } = element.outcome {
+            accept(activity);
+        }
+    });
+}
+
+/// Both services without the records between them.
+pub struct Hot {
+    pub ingest: Ingest,
+    pub shard: Shard,
+    decisions: Vec<Decision>,
+    encoded: Vec<u8>,
+    pub decided: usize,
+    pub changelog_bytes: usize,
+}
+
+impl Hot {
+    pub fn new(model: &Arc<Model>) -> Hot {
+        Hot {
+            ingest: ingest(model),
+            shard: shard(model),
+            decisions: Vec::new(),
+            encoded: Vec::new(),
+            decided: 0,
+            changelog_bytes: 0,
+        }
+    }
+
+    /// Scores the clicks, a transaction for each [`BATCH`]; through the activity's Avro if `rekeyed`.
+    pub fn run(&mut self, clicks: &[Click], rekeyed: bool) {
+        for batch in clicks.chunks(BATCH) {
+            for (offset, click) in batch.iter().enumerate() {
+                self.click(click, offset as i64, rekeyed);
+            }
+            let changelog_bytes = &mut self.changelog_bytes;
+            self.shard.seal(&mut |lead, value| *changelog_bytes += lead.len() + value.map_or(0, <[u8]>::len));
+            self.shard.commit();
+        }
+    }
+
+    fn click(&mut self, click: &Click, offset: i64, rekeyed: bool) {
+        let Hot { ingest, shard, decisions, encoded, decided, .. } = self;
+        read(ingest, click, offset, &mut |activity| {
+            let lead = activity.ids[0].clone();
+            let record = ActivityRecord::Activity(activity);
+            decisions.clear();
+            let mut budget = Budget::new(10_000);
+            let applied = if rekeyed {
+                encoded.clear();
+                encode_activity(&record, encoded).expect("it fits its schema");
+                let record = decode_activity(encoded).expect("just written");
+                shard.apply(&lead, &record, click.arrival_ms, &mut budget, decisions)
+            } else {
+                shard.apply(&lead, &record, click.arrival_ms, &mut budget, decisions)
+            };
+            assert!(!matches!(applied, Ok(Applied::More) | Err(_)), "{applied:?}");
+            *decided += decisions.len();
+        });
+    }
+}

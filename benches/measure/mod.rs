@@ -1,0 +1,41 @@
+//! Measuring and printing figures: `figure NAME VALUE UNIT min..max`, the value being the median of the rounds.
+
+#![allow(dead_code, unreachable_pub, reason = "each bench uses a part")]
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// CPU time of this process so far, user and system, all threads.
+pub fn cpu() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+/// CPU time that `work` takes, in ns per item.
+pub fn ns_per_item(items: usize, work: impl FnOnce()) -> f64 {
+    let before = cpu();
+    work();
+    (cpu() - before).as_nanos() as f64 / items as f64
+}
+
+/// Prints one figure from its rounds.
+pub fn figure(name: &str, unit: &str, rounds: &[f64]) {
+    let mut sorted = rounds.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let median = sorted[sorted.len() / 2];
+    println!("figure {name} {median:.2} {unit} {:.2}..{:.2}", sorted[0], sorted[sorted.len() - 1]);
+}
+
+/// Prints the ratio of two series measured in turn, round by round.
+pub fn ratio(name: &str, above: &[f64], below: &[f64]) {
+    let ratios: Vec<f64> = above.iter().zip(below).map(|(a, b)| a / b).collect();
+    figure(name, "times", &ratios);
+}
+
+/// Resident memory of this process, bytes (`/proc/self/statm`).
+pub fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number of pages");
+    pages * rustix::param::page_size() as u64
+}

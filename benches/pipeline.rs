@@ -1,0 +1,45 @@
+//! CPU per event from JSON to transition, without Kafka, beside a deliberately naive variant.
+
+mod hot;
+mod measure;
+mod naive;
+
+use hot::Hot;
+use measure::{figure, ns_per_item, ratio};
+use naive::Naive;
+
+const EVENTS: usize = 100_000;
+const ROUNDS: usize = 7;
+
+fn main() {
+    let model = hot::model();
+    let clicks = hot::clicks(20_000, EVENTS);
+    let bytes: usize = clicks.iter().map(|click| click.json.len()).sum();
+    let (mut fused, mut rekeyed, mut naive) = (Vec::new(), Vec::new(), Vec::new());
+    let mut decided = (0, 0);
+    for _ in 0..ROUNDS {
+        let mut hot = Hot::new(&model);
+        fused.push(ns_per_item(EVENTS, || hot.run(&clicks, false)));
+        decided.0 = hot.decided;
+        let mut hot = Hot::new(&model);
+        rekeyed.push(ns_per_item(EVENTS, || hot.run(&clicks, true)));
+        let mut plain = Naive::new();
+        let mut changes = 0;
+        naive.push(ns_per_item(EVENTS, || {
+            changes = clicks.iter().filter_map(|click| plain.score(&click.json, click.arrival_ms)).count();
+        }));
+        decided.1 = changes;
+    }
+    assert!(decided.0 > 0 && decided.1 > 0, "both have to do the job: {decided:?}");
+    println!(
+        "# {EVENTS} events of {} bytes each on average; transitions: ripen {}, naive {}",
+        bytes / EVENTS,
+        decided.0,
+        decided.1
+    );
+    figure("pipeline_event", "ns", &fused);
+    figure("pipeline_event_rekeyed", "ns", &rekeyed);
+    figure("pipeline_naive_event", "ns", &naive);
+    ratio("pipeline_naive_over_ripen", &naive, &fused);
+    ratio("pipeline_naive_over_rekeyed", &naive, &rekeyed);
+}

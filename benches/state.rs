@@ -1,0 +1,59 @@
+//! Bytes of memory per lead at a million leads, everything counted: what the process grew by.
+
+mod hot;
+mod measure;
+
+use measure::{figure, resident_bytes};
+use ripen_records::{Activity, ActivityRecord, Input, Origin, Page, Text};
+use ripen_scorer::Budget;
+
+const LEADS: usize = 1_000_000;
+/// 1 November 2026.
+const START_MS: i64 = 1_793_491_200_000;
+
+fn main() {
+    for activities in [3, 12] {
+        let model = hot::model();
+        let before = resident_bytes();
+        let mut shard = hot::shard(&model);
+        let mut encoded_bytes = 0;
+        for lead in 0..LEADS {
+            let id = format!("anon:{lead:032x}");
+            for n in 0..activities {
+                let event_id = format!("{lead}-{n}");
+                let path = format!("/models/m{}", n % 6);
+                let at = START_MS + (lead as i64) / 10 + n * 60_000;
+                let record = ActivityRecord::Activity(activity(&id, &event_id, &path, at));
+                shard
+                    .apply(&id, &record, START_MS, &mut Budget::new(10_000), &mut Vec::new())
+                    .expect("scored");
+            }
+            if lead % hot::BATCH == hot::BATCH - 1 {
+                shard.seal(&mut |_, value| encoded_bytes += value.map_or(0, <[u8]>::len));
+                shard.commit();
+            }
+        }
+        let per_lead = (resident_bytes() - before) as f64 / LEADS as f64;
+        figure(&format!("state_lead_{activities}_activities"), "bytes", &[per_lead]);
+        let value = encoded_bytes as f64 / LEADS as f64;
+        figure(&format!("state_lead_{activities}_activities_changelog_value"), "bytes", &[value]);
+    }
+}
+
+fn activity<'a>(id: &'a str, event_id: &'a str, path: &'a str, at: i64) -> Activity<'a> {
+    Activity {
+        event_id: Text::from(event_id),
+        name: Text::from("page_view"),
+        t_ms: at,
+        arrival_ms: at,
+        clamped: false,
+        origin: Origin::Web,
+        ids: vec![Text::from(id)],
+        session: None,
+        page: Some(Page { path: Some(Text::from(path)), ..Page::default() }),
+        utm: None,
+        properties: Vec::new(),
+        traits: Vec::new(),
+        input: Input { topic: Text::from("clickstream"), partition: 0, offset: 0 },
+    }
+}

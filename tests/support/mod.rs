@@ -1,0 +1,206 @@
+//! An installation of Ripen on a real broker: topics and processes of its own, and readers of what it wrote.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+use ripen_harness::{Leash, create_topic, shared_broker, topic_prefix};
+use ripen_records::Topics;
+
+const RIPEN: &str = env!("CARGO_BIN_EXE_ripen");
+
+/// How long a step of a test may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One installation: a prefix, a source topic, a configuration file.
+pub struct Installation {
+    pub topics: Topics,
+    pub source: String,
+    pub partitions: i32,
+    bootstrap: String,
+    prefix: String,
+    dir: tempfile::TempDir,
+}
+
+/// A record as it stands in a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    pub partition: i32,
+    pub offset: i64,
+    pub timestamp_ms: i64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+}
+
+impl Installation {
+    /// Topics made by `ripen topics apply`, the dealer's model activated.
+    pub fn new(name: &str, partitions: i32, commit: &str) -> Installation {
+        let bootstrap = shared_broker().bootstrap();
+        let prefix = topic_prefix(name);
+        let source = format!("{prefix}clickstream");
+        create_topic(&bootstrap, &source, 2, &["retention.ms=-1"]);
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let config = format!(
+            "kafka: {{bootstrap: '{bootstrap}'}}\nprefix: '{prefix}'\nnamespace: test\nworkers: 2\n\
+             sources: [{{topic: '{source}', format: segment}}]\ningest: {{start: earliest}}\ncommit: {commit}\n\
+             topics: {{partitions: {partitions}, replication: 1, min_insync_replicas: 1}}\n\
+             http: {{listen: '127.0.0.1:0'}}\n"
+        );
+        std::fs::write(dir.path().join("ripen.yaml"), config).expect("the configuration is written");
+        let installation =
+            Installation { topics: Topics::with_prefix(&prefix), source, partitions, bootstrap, prefix, dir };
+        installation.run(&["topics", "apply"]);
+        installation.run(&["model", "activate", &model_path().display().to_string()]);
+        installation
+    }
+
+    /// Runs a command to its end; it has to succeed.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        let output = Command::new(RIPEN)
+            .arg("--config")
+            .arg(self.dir.path().join("ripen.yaml"))
+            .args(arguments)
+            .output()
+            .expect("ripen starts");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "ripen {arguments:?} ended with {}: {text}", output.status);
+        output
+    }
+
+    /// Starts a service as a process of its own.
+    pub fn start(&self, service: &str) -> Leash {
+        let mut command = vec![RIPEN.to_owned()];
+        command.extend(["--config".to_owned(), self.dir.path().join("ripen.yaml").display().to_string()]);
+        command.extend(["--set".to_owned(), format!("instance={service}"), service.to_owned()]);
+        Leash::start(command, &self.dir.path().join(format!("{service}.log")), None)
+    }
+
+    /// Writes records into the source topic: key, value, timestamp.
+    pub fn produce<'a>(&self, records: impl IntoIterator<Item = (&'a str, Vec<u8>, i64)>) {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("linger.ms", "5")
+            .set("compression.codec", "lz4")
+            .set("queue.buffering.max.messages", "500000")
+            .create()
+            .expect("a producer");
+        for (key, value, timestamp_ms) in records {
+            let record = BaseRecord::to(&self.source).key(key).payload(&value).timestamp(timestamp_ms);
+            producer.send(record).map_err(|(error, _)| error).expect("the queue has room");
+            producer.poll(Duration::ZERO);
+        }
+        producer.flush(PATIENCE).expect("everything is delivered");
+    }
+
+    /// Everything that is committed in a topic at this moment, partition by partition.
+    pub fn read(&self, topic: &str) -> Vec<Stored> {
+        let consumer = self.consumer("reader");
+        let partitions = self.partition_numbers(&consumer, topic);
+        let mut list = TopicPartitionList::new();
+        for partition in &partitions {
+            list.add_partition_offset(topic, *partition, Offset::Beginning).expect("a legal offset");
+        }
+        consumer.assign(&list).expect("assigned");
+        let mut ended = 0;
+        let mut stored = Vec::new();
+        while ended < partitions.len() {
+            match consumer.poll(PATIENCE).expect("the broker answers in time") {
+                Ok(message) => stored.push(Stored {
+                    partition: message.partition(),
+                    offset: message.offset(),
+                    timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
+                    key: message.key().map(<[u8]>::to_vec),
+                    value: message.payload().map(<[u8]>::to_vec),
+                }),
+                Err(KafkaError::PartitionEOF(_)) => ended += 1,
+                Err(error) => panic!("reading {topic}: {error}"),
+            }
+        }
+        stored.sort_by_key(|record| (record.partition, record.offset));
+        stored
+    }
+
+    /// The offset that a service's group has committed in each partition of a topic; 0 where there is none.
+    pub fn committed(&self, service: &str, topic: &str) -> Vec<i64> {
+        let consumer = self.consumer(&format!("{}ripen-{service}", self.prefix));
+        let mut list = TopicPartitionList::new();
+        for partition in self.partition_numbers(&consumer, topic) {
+            list.add_partition(topic, partition);
+        }
+        let committed = consumer.committed_offsets(list, PATIENCE).expect("the group answers");
+        let mut offsets: Vec<(i32, i64)> = committed
+            .elements()
+            .iter()
+            .map(|element| (element.partition(), element.offset().to_raw().unwrap_or_default().max(0)))
+            .collect();
+        offsets.sort_unstable();
+        offsets.into_iter().map(|(_, offset)| offset).collect()
+    }
+
+    /// Waits until a service has committed everything that stands in a topic now.
+    pub fn wait_until_consumed(&self, service: &str, topic: &str) {
+        wait_until(&format!("{service} has consumed {topic}"), || {
+            let committed = self.committed(service, topic);
+            self.read(topic).iter().all(|record| record.offset < committed[record.partition as usize])
+        });
+    }
+
+    /// Waits until a service's group stands at the end of a topic, without reading it.
+    pub fn wait_until_at_end(&self, service: &str, topic: &str) {
+        let consumer = self.consumer("watermarks");
+        wait_until(&format!("{service} is at the end of {topic}"), || {
+            let committed = self.committed(service, topic);
+            committed.iter().zip(0..).all(|(committed, partition)| {
+                let (_, end) = consumer.fetch_watermarks(topic, partition, PATIENCE).expect("watermarks");
+                // The last record may be a transaction's marker, which nobody commits past.
+                *committed >= end - 1
+            })
+        });
+    }
+
+    /// A read-committed consumer of a group, nothing assigned yet.
+    pub fn consumer(&self, group: &str) -> BaseConsumer {
+        ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("group.id", group)
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", "true")
+            .set("enable.auto.commit", "false")
+            .create()
+            .expect("a consumer")
+    }
+
+    /// The broker's address.
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    fn partition_numbers(&self, consumer: &BaseConsumer, topic: &str) -> Vec<i32> {
+        let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the broker answers");
+        metadata.topics()[0].partitions().iter().map(|partition| partition.id()).collect()
+    }
+}
+
+/// The example model.
+pub fn model_path() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/auto-dealer.yaml")
+}
+
+/// Asks again until it holds.
+///
+/// # Panics
+/// When it does not within [`PATIENCE`].
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+    }
+}
