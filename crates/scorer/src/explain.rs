@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::evidence::{self, Decay};
 use crate::lead::{BY_VISIT, Lead, TraitValue};
-use crate::moment::{Moment, cut};
+use crate::moment::Moment;
 use crate::outlook::View;
 use crate::plan::{KeyUse, Plan};
 use crate::scores;
@@ -23,9 +23,6 @@ const DECISIONS: Uuid = Uuid::from_u128(0x434e_042e_ed5b_5631_bf9b_9c40_1beb_4f7
 /// Decisive activities of a decision.
 const DECISIVE: usize = 5;
 
-/// What a decisive activity was about is cut here, in bytes.
-const ABOUT_BYTES: usize = 64;
-
 /// The circumstances of a decision.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Circumstances<'a> {
@@ -34,8 +31,6 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) historical: bool,
     /// The activity that decided; `None` at a deadline.
     pub(crate) moment: Option<&'a Moment<'a>>,
-    /// The activity that opened a visit along with it.
-    pub(crate) visit_started: Option<&'a Moment<'a>>,
 }
 
 /// The decision on a change of stage; `view.lead` has its new stage and `seq`.
@@ -75,7 +70,7 @@ pub(crate) fn stage_change(view: &View<'_>, evaluation: &Evaluation, of: Circums
         input,
         explanation: Explanation {
             lines: lines(view),
-            decisive: decisive(plan, lead, evaluation, of),
+            decisive: decisive(plan, lead, evaluation),
             atoms: atoms(view, evaluation),
             facts: facts_in_force(view),
             verdicts: Vec::new(),
@@ -213,12 +208,7 @@ pub(crate) fn facts_in_force(view: &View<'_>) -> Vec<String> {
 }
 
 /// The newest counted activities of rules that feed a changed predicate.
-fn decisive(
-    plan: &Plan,
-    lead: &Lead,
-    evaluation: &Evaluation,
-    of: Circumstances<'_>,
-) -> Vec<DecisiveActivity> {
+fn decisive(plan: &Plan, lead: &Lead, evaluation: &Evaluation) -> Vec<DecisiveActivity> {
     let feeds = |rule: u16| changed(evaluation).any(|(stage, entering)| plan.feeds(stage, entering, rule));
     let held = lead.keys.iter().map(|key| (key.t_ms, key.id, key.rule));
     let remembered = lead.remembered.iter().flat_map(|remembered| {
@@ -230,19 +220,13 @@ fn decisive(
         held.chain(remembered).filter(|(_, _, rule)| feeds(*rule)).collect();
     newest.sort_unstable_by(|a, b| b.cmp(a));
     newest.truncate(DECISIVE);
-    let about = |id: u64, rule: u16| {
-        let moments = [of.moment, of.visit_started];
-        let moment = moments.into_iter().flatten().find(|moment| moment.id == id)?;
-        let about = moment.about(&plan.model.rules[usize::from(rule)])?;
-        Some(cut(&about, ABOUT_BYTES).to_owned())
-    };
     newest
         .into_iter()
         .map(|(t_ms, id, rule)| DecisiveActivity {
             rule: plan.model.rules[usize::from(rule)].id.clone(),
             t_ms,
             event_id_hash: format!("{id:016x}"),
-            about: about(id, rule),
+            about: lead.notes.get(id).map(str::to_owned),
         })
         .collect()
 }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! header   kind u8 · flags u8 · format u16 · epoch u32 · deadline · born · last · accepted · floor · known since
-//!          · seq u32 · stage u16 · id bytes u16 · counts u16 × 8                                      68 bytes
+//!          · seq u32 · stage u16 · id bytes u16 · counts u16 × 9                                      70 bytes
 //! id       the lead id
 //! visit    if flagged: number u32 · pages u32 · start · last · gap · session u64                      34
 //! then, in the order of the counts:
@@ -16,6 +16,7 @@
 //! event    t · id u64 · set u16                                                                       16
 //! set      rules u16 · rule u16 …                                                                     2 + 2n
 //! trait    trait u16 · t · id u64 · tag u8 · value                                                    17 + n
+//! notes    bytes, their number being the last of the counts: id u64 · length u8 · text …
 //! ```
 //!
 //! Rules, slots, facts, traits and stages are places in the model of the lead's epoch.
@@ -23,7 +24,7 @@
 use crate::error::StateError;
 use crate::evidence::{OCTAVES, Octave};
 use crate::lead::{
-    FactMark, Key, Latch, Lead, Remembered, RuleSets, StoredTrait, TraitList, TraitValue, Visit,
+    FactMark, Key, Latch, Lead, Notes, Remembered, RuleSets, StoredTrait, TraitList, TraitValue, Visit,
 };
 use crate::plan::Plan;
 
@@ -31,7 +32,7 @@ use crate::plan::Plan;
 pub const STATE_FORMAT: u16 = 1;
 
 const KIND_LEAD: u8 = 0;
-const HEADER_BYTES: usize = 68;
+const HEADER_BYTES: usize = 70;
 const HAS_VISIT: u8 = 1;
 const HAS_SESSION: u8 = 2;
 const HAS_GAP: u8 = 4;
@@ -59,7 +60,7 @@ pub(crate) fn header(bytes: &[u8]) -> Result<Header<'_>, StateError> {
     }
     reader.u32()?;
     let deadline_ms = reader.instant()?;
-    reader.at = HEADER_BYTES - 18;
+    reader.at = HEADER_BYTES - 20;
     let id_bytes = usize::from(reader.u16()?);
     reader.at = HEADER_BYTES;
     let lead_id = std::str::from_utf8(reader.take(id_bytes)?).map_err(|_| StateError::Text)?;
@@ -102,6 +103,7 @@ pub(crate) fn encode(plan: &Plan, lead: &Lead, out: &mut Vec<u8>) {
         lead.remembered.len(),
         sets.0.len(),
         lead.traits.len(),
+        lead.notes.0.len(),
     ];
     for count in counts {
         put_u16(out, count);
@@ -158,6 +160,7 @@ fn encode_lists(plan: &Plan, lead: &Lead, evidence: &[Octave], sets: &mut RuleSe
         out.extend(stored.id.to_le_bytes());
         encode_value(&stored.value, out);
     }
+    out.extend(&lead.notes.0);
 }
 
 /// Reads a lead's bytes back; `plan` is that of the lead's epoch.
@@ -176,12 +179,12 @@ pub(crate) fn decode(plan: &Plan, bytes: &[u8]) -> Result<Lead, StateError> {
     lead.seq = reader.u32()?;
     lead.stage = reader.place("stage", plan.model.stages.len())?;
     reader.u16()?;
-    let mut counts = [0; 8];
+    let mut counts = [0; 9];
     for count in &mut counts {
         *count = usize::from(reader.u16()?);
     }
     reader.take(lead_id.len())?;
-    let [latches, facts, evidence, keys, summed, remembered, sets, traits] = counts;
+    let [latches, facts, evidence, keys, summed, remembered, sets, traits, notes] = counts;
     if flags & HAS_VISIT != 0 {
         lead.visit = Some(reader.visit(flags)?);
     }
@@ -216,6 +219,7 @@ pub(crate) fn decode(plan: &Plan, bytes: &[u8]) -> Result<Lead, StateError> {
         let ix = r.place("trait", plan.model.traits.len())?;
         Ok(StoredTrait { ix, t_ms: r.instant()?, id: r.u64()?, value: r.value()? })
     })?;
+    lead.notes = Notes(reader.take(notes)?.to_vec());
     match bytes.len() - reader.at {
         0 => Ok(lead),
         bytes => Err(StateError::Trailing { bytes }),

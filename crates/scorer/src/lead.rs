@@ -46,6 +46,7 @@ pub(crate) struct Lead {
     pub(crate) sets: RuleSets,
     /// By trait.
     pub(crate) traits: Vec<StoredTrait>,
+    pub(crate) notes: Notes,
 }
 
 /// The newest visit.
@@ -129,6 +130,50 @@ impl RuleSets {
     }
 }
 
+/// What the last counted activities were about: a path or a key's value, for explanations.
+///
+/// One run of bytes, oldest first, each `id u64 · length u8 · text`: hardly ever read, so never taken apart.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Notes(pub(crate) Vec<u8>);
+
+impl Notes {
+    /// Notes kept.
+    const MOST: usize = 8;
+
+    /// A note's text is cut here, in bytes.
+    const TEXT_BYTES: usize = 64;
+
+    const HEAD_BYTES: usize = 9;
+
+    /// Notes what the activity `id` was about.
+    pub(crate) fn add(&mut self, id: u64, text: &str) {
+        let text = &text[..text.floor_char_boundary(Self::TEXT_BYTES)];
+        self.0.extend(id.to_le_bytes());
+        self.0.push(text.len() as u8);
+        self.0.extend(text.as_bytes());
+        let surplus = self.iter().count().saturating_sub(Self::MOST);
+        let bytes = self.iter().take(surplus).map(|(_, text)| Self::HEAD_BYTES + text.len()).sum::<usize>();
+        self.0.drain(..bytes);
+    }
+
+    /// What the activity `id` was about, if that is still known.
+    pub(crate) fn get(&self, id: u64) -> Option<&str> {
+        let (_, text) = self.iter().find(|(noted, _)| *noted == id)?;
+        std::str::from_utf8(text).ok()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let mut rest = self.0.as_slice();
+        std::iter::from_fn(move || {
+            let (id, after) = rest.split_first_chunk::<8>()?;
+            let (&length, after) = after.split_first()?;
+            let (text, after) = after.split_at_checked(usize::from(length))?;
+            rest = after;
+            Some((u64::from_le_bytes(*id), text))
+        })
+    }
+}
+
 /// A trait's newest value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredTrait {
@@ -186,6 +231,7 @@ impl Lead {
             remembered: Vec::new(),
             sets: RuleSets::default(),
             traits: Vec::new(),
+            notes: Notes::default(),
         }
     }
 
@@ -239,5 +285,22 @@ impl Lead {
             Ok(_) => {}
             Err(at) => self.traits.insert(at, stored),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_eight_notes_are_kept_cut_at_a_character() {
+        let mut notes = Notes::default();
+        for id in 0..20 {
+            notes.add(id, &format!("/{id}/{}", "ü".repeat(60)));
+        }
+        assert_eq!(notes.iter().map(|(id, _)| id).collect::<Vec<_>>(), (12..20).collect::<Vec<_>>());
+        assert_eq!(notes.get(11), None);
+        assert_eq!(notes.get(19), Some(format!("/19/{}", "ü".repeat(30)).as_str()));
+        assert_eq!(Notes(vec![1; 20]).get(1), None, "whatever bytes there are");
     }
 }

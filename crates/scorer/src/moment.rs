@@ -1,5 +1,6 @@
 //! One activity as rules see it: its fields resolved to the model's slots once.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
@@ -229,21 +230,21 @@ impl<'a> Moment<'a> {
                 && self.plan.model.traits.iter().any(|t| t.from.iter().any(from_property)))
     }
 
-    /// What the activity was about, for explanations: the page's path, else the first key field.
-    pub(crate) fn about(&self, rule: &Rule) -> Option<String> {
-        let key_field = match &rule.recurrence {
+    /// What the activity was about, for explanations: the page's path, else the first key field of a rule.
+    pub(crate) fn about(&self, rule: &Rule) -> Option<Cow<'_, str>> {
+        let key_field = || match &rule.recurrence {
             Recurrence::Per(parts) => parts.iter().find_map(|part| match part {
                 KeyPart::Field(field) => Some(*field),
                 _ => None,
             }),
             _ => None,
         };
-        let text = |value: Option<FieldValue<'_>>| match value? {
-            FieldValue::Text(text) => Some(text.to_owned()),
-            FieldValue::Number(micros) => Some(canonical_text(micros).to_string()),
+        let text = |field: EventField| match self.field(field)? {
+            FieldValue::Text(text) => Some(Cow::Borrowed(text)),
+            FieldValue::Number(micros) => Some(Cow::Owned(canonical_text(micros).to_string())),
             FieldValue::Boolean(_) | FieldValue::List(_) => None,
         };
-        text(self.field(EventField::PagePath)).or_else(|| key_field.and_then(|field| text(self.field(field))))
+        text(EventField::PagePath).or_else(|| text(key_field()?))
     }
 }
 
@@ -356,6 +357,6 @@ fn kept(value: FieldValue<'_>, kind: TraitKind) -> Option<TraitValue> {
 }
 
 /// The longest prefix of at most `bytes` bytes that ends at a character.
-pub(crate) fn cut(text: &str, bytes: usize) -> &str {
+fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }

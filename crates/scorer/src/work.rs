@@ -10,7 +10,7 @@ use crate::count;
 use crate::error::{Refused, StateError};
 use crate::explain::{self, Circumstances};
 use crate::layout;
-use crate::lead::Lead;
+use crate::lead::{BY_VISIT, Lead};
 use crate::lead_key::{Base, KeyHasher, LeadKey};
 use crate::moment::{Moment, PageMemo};
 use crate::outlook::View;
@@ -134,13 +134,7 @@ impl Work {
             lead.seq += 1;
             let view = View { plan, lead, at_ms, milli: &scratch.reading.milli };
             let cause = if is_forgotten { Cause::Forgotten } else { explain::cause_of_deadline(&view) };
-            let of = Circumstances {
-                cause,
-                decided_at_ms: *clock_ms,
-                historical: *historical,
-                moment: None,
-                visit_started: None,
-            };
+            let of = Circumstances { cause, decided_at_ms: *clock_ms, historical: *historical, moment: None };
             out.push(explain::stage_change(&view, &evaluation, of));
         }
         if is_forgotten {
@@ -184,7 +178,7 @@ impl Work {
         touched.is_removed = false;
         let lead = &mut touched.lead;
         let at_ms = arrival_ms.max(lead.last_ms);
-        let visit_started = absorb(plan, lead, &mut moment, at_ms, &mut scratch.counted);
+        absorb(plan, lead, &mut moment, at_ms, &mut scratch.counted);
         scratch.reading.read(plan, lead, at_ms);
         let evaluation = stages::evaluate(plan, lead, at_ms, &scratch.reading, Occasion::Activity);
         if evaluation.from != evaluation.to {
@@ -195,7 +189,6 @@ impl Work {
                 decided_at_ms: *clock_ms,
                 historical: *historical,
                 moment: Some(&moment),
-                visit_started: visit_started.as_ref(),
             };
             out.push(explain::stage_change(&view, &evaluation, of));
         }
@@ -273,15 +266,8 @@ impl Work {
     }
 }
 
-/// Lets a lead take in an accepted activity: visit, traits, facts, evidence, memory. Gives the activity that opened
-/// a visit along with it.
-fn absorb<'a>(
-    plan: &Plan,
-    lead: &mut Lead,
-    moment: &mut Moment<'a>,
-    at_ms: i64,
-    counted: &mut Vec<u16>,
-) -> Option<Moment<'a>> {
+/// Lets a lead take in an accepted activity: visit, traits, facts, evidence, memory.
+fn absorb(plan: &Plan, lead: &mut Lead, moment: &mut Moment<'_>, at_ms: i64, counted: &mut Vec<u16>) {
     lead.accepted_ms = at_ms;
     lead.last_ms = at_ms;
     if moment.known {
@@ -298,13 +284,23 @@ fn absorb<'a>(
     let entry = visit::enter(lead, moment);
     moment.stamp = entry.map(|entry| entry.stamp);
     let opened = entry.is_some_and(|entry| entry.opened) && plan.visit_rules;
-    let visit_started = opened.then(|| moment.visit_started());
-    if let Some(visit_started) = &visit_started {
-        count::count(plan, lead, visit_started, at_ms, counted);
+    if opened {
+        let visit_started = moment.visit_started();
+        count::count(plan, lead, &visit_started, at_ms, counted);
+        note(plan, lead, &visit_started, counted);
     }
+    let by_visit = counted.len();
     count::count(plan, lead, moment, at_ms, counted);
+    note(plan, lead, moment, &counted[by_visit..]);
     count::remember(plan, lead, moment, counted, at_ms);
-    visit_started
+}
+
+/// Notes what an activity was about that counted.
+fn note(plan: &Plan, lead: &mut Lead, moment: &Moment<'_>, counted: &[u16]) {
+    let mut rules = counted.iter().map(|rule| &plan.model.rules[usize::from(rule & !BY_VISIT)]);
+    if let Some(about) = rules.find_map(|rule| moment.about(rule)) {
+        lead.notes.add(moment.id, &about);
+    }
 }
 
 type Overlay = HashMap<LeadKey, Touched, BuildHasherDefault<KeyHasher>>;

@@ -55,3 +55,79 @@ fn concept_43_a_return_within_one_to_fourteen_days_counts() {
         "#]],
     );
 }
+
+#[test]
+fn concepts_147_and_110_every_decision_says_why_in_words_of_the_model() {
+    let story =
+        "0h page_view /models/a; 0h page_view /models/a/trims/sport; 0h page_view /models/b/trims/base
+         1h page_view /models/c; 1h page_view /models/d; 1h page_view /models/e; 1h page_view /models/f
+         48h page_view /models/a
+         48h5m form_submit form=test_drive traits.region=Moscow
+         60d tick";
+    let (_, decisions, _) = story::run(&story::model(DEALER), story);
+    let said: String = decisions.iter().map(|d| story::say(d) + &story::say_why(d)).collect();
+    expect![[r#"
+        0d01:00:00.000 #1 visitor → mql past nurture, activity: interest 30 intent 9.904, leaves at 4d18:23:29.052
+          interest Rule model_view: 19.979
+          interest Rule trim_view: 11.951
+          interest Cap browsing: -1.93
+          intent Rule trim_view: 9.904
+          fact.contact is false, it was false
+          score.interest >= 30 is true, it was 30
+          fact.not_now is false, it was false
+          model_view at 0d01:00:00.000 /models/e
+          model_view at 0d01:00:00.000 /models/d
+          model_view at 0d01:00:00.000 /models/c
+          trim_view at 0d00:00:00.000 /models/a/trims/sport
+          trim_view at 0d00:00:00.000 /models/b/trims/base
+          facts: 
+          input: clicks[0] 5
+        2d00:05:00.000 #2 mql → sql, activity: interest 34.998 intent 78.285 fit 20, leaves at 7d21:50:05.362
+          interest Rule model_view: 21.467
+          interest Rule trim_view: 9.841
+          interest Cap browsing: -1.308
+          interest Rule came_back: 4.998
+          intent Rule trim_view: 6.295
+          intent Rule came_back: 11.99
+          intent Rule test_drive: 60
+          fit Fit region: 20
+          fact.contact is true, it was true
+          score.intent >= 50 is true, it was 78.285
+          test_drive at 2d00:05:00.000 -
+          came_back at 2d00:00:00.000 /models/a
+          trim_view at 0d00:00:00.000 /models/a/trims/sport
+          trim_view at 0d00:00:00.000 /models/b/trims/base
+          facts: contact, applied
+          input: clicks[0] 8
+        7d21:50:05.362 #3 sql → mql, decay: interest 20.229 intent 19.999 fit 20, leaves at 8d00:36:00.081
+          interest Rule model_view: 11.961
+          interest Rule trim_view: 5.483
+          interest Rule came_back: 2.785
+          intent Rule trim_view: 1.608
+          intent Rule came_back: 3.063
+          intent Rule test_drive: 15.328
+          fit Fit region: 20
+          score.intent < 20 is true, it was 19.999
+          test_drive at 2d00:05:00.000 -
+          came_back at 2d00:00:00.000 /models/a
+          trim_view at 0d00:00:00.000 /models/a/trims/sport
+          trim_view at 0d00:00:00.000 /models/b/trims/base
+          facts: contact, applied
+        8d00:36:00.081 #4 mql → nurture, decay: interest 19.999 intent 19.474 fit 20
+          interest Rule model_view: 11.826
+          interest Rule trim_view: 5.42
+          interest Rule came_back: 2.753
+          intent Rule trim_view: 1.566
+          intent Rule came_back: 2.983
+          intent Rule test_drive: 14.925
+          fit Fit region: 20
+          score.interest < 20 is true, it was 19.999
+          fact.not_now is false, it was false
+          came_back at 2d00:00:00.000 /models/a
+          model_view at 2d00:00:00.000 /models/a
+          model_view at 0d01:00:00.000 /models/e
+          model_view at 0d01:00:00.000 /models/d
+          model_view at 0d01:00:00.000 /models/f
+          facts: contact, applied
+    "#]].assert_eq(&said);
+}

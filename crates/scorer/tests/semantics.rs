@@ -418,9 +418,13 @@ fn keys_of_a_day_are_sealed_when_no_activity_can_reach_them() {
     assert!(both > one + 24, "two keys");
     // The first event id is forgotten along with the key: 24 bytes and 16.
     assert_eq!(sealed, one);
-    check(MODEL, "0h use origin=server; 12d use origin=server", expect![[r#"
+    check(
+        MODEL,
+        "0h use origin=server; 12d use origin=server",
+        expect![[r#"
         ends as new, total 4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -438,10 +442,12 @@ fn records_that_are_not_executed_yet_are_refused_by_name() {
     let link = ripen_records::Link { a: "user:1".into(), b: "anon:1".into(), explicit: false, arrival_ms: 0 };
     let link = ripen_records::ActivityRecord::Link(link);
     let refused = shard.apply("anon:1", &link, 0, &mut ripen_scorer::Budget::new(1), &mut Vec::new());
-    expect!["records of kind link are not executed yet"].assert_eq(&refused.expect_err("refused").to_string());
+    expect!["records of kind link are not executed yet"]
+        .assert_eq(&refused.expect_err("refused").to_string());
     let step = &story::steps("0h ping lead=nobody")[0];
     let refused = shard.apply("nobody", &step.record, 0, &mut ripen_scorer::Budget::new(1), &mut Vec::new());
-    expect!["the record's key is no lead id: lead id has no known kind"].assert_eq(&refused.expect_err("refused").to_string());
+    expect!["the record's key is no lead id: lead id has no known kind"]
+        .assert_eq(&refused.expect_err("refused").to_string());
 }
 
 #[test]

@@ -188,6 +188,29 @@ pub(crate) fn say(decision: &Decision) -> String {
     line
 }
 
+/// What a decision rests on, one thing a line.
+pub(crate) fn say_why(decision: &Decision) -> String {
+    let why = &decision.explanation;
+    let mut said = String::new();
+    for line in &why.lines {
+        let milli = canonical_text(line.milli * 1_000);
+        writeln!(said, "  {} {:?} {}: {milli}", line.score, line.kind, line.id).expect("a string");
+    }
+    for atom in &why.atoms {
+        let value = atom.value.as_deref().unwrap_or("absent");
+        writeln!(said, "  {} is {}, it was {value}", atom.text, atom.truth).expect("a string");
+    }
+    for activity in &why.decisive {
+        let about = activity.about.as_deref().unwrap_or("-");
+        writeln!(said, "  {} at {} {about}", activity.rule, since_start(activity.t_ms)).expect("a string");
+    }
+    writeln!(said, "  facts: {}", why.facts.join(", ")).expect("a string");
+    if let Some(input) = &decision.input {
+        writeln!(said, "  input: {}[{}] {}", input.topic, input.partition, input.offset).expect("a string");
+    }
+    said
+}
+
 /// How a lead stands at the story's end.
 fn say_end(shard: &Shard, lead: &str) -> String {
     let name = if lead == "anon:a" { String::new() } else { format!("{lead} ") };
