@@ -12,7 +12,7 @@ use ripen_emitter::EmitOptions;
 use ripen_ingest::{Arrival, Limits};
 use ripen_model::Model;
 use ripen_records::{
-    ActivityRecord, Decision, Switch, Text, Tick, Topics, decode_decision, encode_activity, headers,
+    ActivityRecord, Decision, Tick, Topics, decode_decision, encode_activity, headers,
 };
 use ripen_runtime::log::PollLimits;
 use ripen_runtime::memory::{MemoryClient, MemoryLog, MemoryReader, MemoryTopic};
@@ -22,6 +22,7 @@ use ripen_runtime::{
     WorkerError,
 };
 
+use crate::activation::{ActiveModel, push_activation};
 use crate::operators::{EmitterOperator, IngestOperator, ScorerOperator};
 
 pub use ripen_ingest::Format as SourceFormat;
@@ -281,25 +282,11 @@ fn memory_topics(topics: &Topics) -> Vec<MemoryTopic> {
     ]
 }
 
-/// What `ripen model activate` writes, in the same order.
+/// Writes what `ripen model activate` writes, at the beginning of time.
 fn activate(log: &MemoryLog, topics: &Topics, model: &Model, text: &str) {
     let mut out = Outbox::default();
-    out.push(&OutRecord {
-        topic: &topics.models,
-        to: To::Partition(0),
-        key: Some(model.hash.as_bytes()),
-        value: Some(text.as_bytes()),
-        headers: Headers::EMPTY,
-        timestamp_ms: Some(0),
-    });
-    let switch = ActivityRecord::Switch(Switch {
-        epoch: 1,
-        model_hash: Text::from(model.hash.as_str()),
-        semantics: ripen_scorer::SEMANTICS,
-        state_format: ripen_scorer::STATE_FORMAT,
-        at_ms: 0,
-    });
-    push_control(&mut out, topics, &switch, 0);
+    let active = ActiveModel { hash: model.hash.clone(), epoch: 1 };
+    push_activation(&mut out, topics, &active, text, PARTITIONS, 0);
     log.append(&out);
 }
 
