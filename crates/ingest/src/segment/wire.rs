@@ -1,0 +1,323 @@
+//! Where everything stands in a message: each object takes the members it knows and skips the rest.
+
+use serde::de::MapAccess;
+
+use crate::json::{Members, Object, Raw, raw, skip};
+use crate::needed::{Projected, Projection};
+use crate::outcome::RawConsent;
+use crate::time::Times;
+
+/// A message as it stands in its record.
+#[derive(Debug)]
+pub(crate) struct Message<'n, 'de> {
+    pub(crate) times: Times<'de>,
+    pub(crate) batch: Raw<'de>,
+    pub(super) kind: Raw<'de>,
+    pub(super) event: Raw<'de>,
+    pub(super) name: Raw<'de>,
+    pub(super) message_id: Raw<'de>,
+    pub(super) message_id_snake: Raw<'de>,
+    pub(super) anonymous_id: Raw<'de>,
+    pub(super) user_id: Raw<'de>,
+    pub(super) previous_id: Raw<'de>,
+    pub(super) group_id: Raw<'de>,
+    pub(super) channel: Raw<'de>,
+    pub(super) request_ip: Raw<'de>,
+    pub(super) context: Context<'n, 'de>,
+    pub(super) properties: Properties<'n, 'de>,
+    pub(super) traits: Traits<'n, 'de>,
+}
+
+#[derive(Debug)]
+pub(super) struct Context<'n, 'de> {
+    pub(super) user_agent: Raw<'de>,
+    pub(super) brands: Raw<'de>,
+    pub(super) ip: Raw<'de>,
+    pub(super) group_id: Raw<'de>,
+    pub(super) channel: Raw<'de>,
+    pub(super) session_id: Raw<'de>,
+    pub(super) device_id: Raw<'de>,
+    pub(super) external_ids: Raw<'de>,
+    pub(super) page: PageMembers<'de>,
+    pub(super) campaign: Campaign<'de>,
+    pub(super) consent: RawConsent<'de>,
+    pub(super) traits: Traits<'n, 'de>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct PageMembers<'de> {
+    pub(super) url: Raw<'de>,
+    pub(super) path: Raw<'de>,
+    pub(super) referrer: Raw<'de>,
+    pub(super) search: Raw<'de>,
+    pub(super) title: Raw<'de>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Campaign<'de> {
+    pub(super) source: Raw<'de>,
+    pub(super) medium: Raw<'de>,
+    pub(super) name: Raw<'de>,
+    pub(super) term: Raw<'de>,
+    pub(super) content: Raw<'de>,
+}
+
+#[derive(Debug)]
+pub(super) struct Properties<'n, 'de> {
+    pub(super) needed: &'n Projection,
+    pub(super) projected: Projected<'n, 'de>,
+    pub(super) page: PageMembers<'de>,
+    pub(super) name: Raw<'de>,
+    pub(super) email: Raw<'de>,
+    pub(super) phone: Raw<'de>,
+}
+
+#[derive(Debug)]
+pub(super) struct Traits<'n, 'de> {
+    pub(super) needed: &'n Projection,
+    pub(super) projected: Projected<'n, 'de>,
+    pub(super) email: Raw<'de>,
+    pub(super) phone: Raw<'de>,
+}
+
+impl<'n, 'de> Message<'n, 'de> {
+    pub(crate) fn new(properties: &'n Projection, traits: &'n Projection) -> Self {
+        let person = || Traits {
+            needed: traits,
+            projected: Projected::default(),
+            email: Raw::default(),
+            phone: Raw::default(),
+        };
+        Message {
+            times: Times::default(),
+            batch: Raw::default(),
+            kind: Raw::default(),
+            event: Raw::default(),
+            name: Raw::default(),
+            message_id: Raw::default(),
+            message_id_snake: Raw::default(),
+            anonymous_id: Raw::default(),
+            user_id: Raw::default(),
+            previous_id: Raw::default(),
+            group_id: Raw::default(),
+            channel: Raw::default(),
+            request_ip: Raw::default(),
+            context: Context {
+                user_agent: Raw::default(),
+                brands: Raw::default(),
+                ip: Raw::default(),
+                group_id: Raw::default(),
+                channel: Raw::default(),
+                session_id: Raw::default(),
+                device_id: Raw::default(),
+                external_ids: Raw::default(),
+                page: PageMembers::default(),
+                campaign: Campaign::default(),
+                consent: RawConsent::default(),
+                traits: person(),
+            },
+            properties: Properties {
+                needed: properties,
+                projected: Projected::default(),
+                page: PageMembers::default(),
+                name: Raw::default(),
+                email: Raw::default(),
+                phone: Raw::default(),
+            },
+            traits: person(),
+        }
+    }
+}
+
+impl<'de> Members<'de> for Message<'_, 'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        let place = match name {
+            "type" => &mut self.kind,
+            "event" => &mut self.event,
+            "name" => &mut self.name,
+            "messageId" => &mut self.message_id,
+            "message_id" => &mut self.message_id_snake,
+            "anonymousId" => &mut self.anonymous_id,
+            "userId" => &mut self.user_id,
+            "previousId" => &mut self.previous_id,
+            "groupId" => &mut self.group_id,
+            "channel" => &mut self.channel,
+            "request_ip" | "requestIp" => &mut self.request_ip,
+            "timestamp" => &mut self.times.timestamp,
+            "originalTimestamp" => &mut self.times.original_timestamp,
+            "sentAt" => &mut self.times.sent_at,
+            "receivedAt" => &mut self.times.received_at,
+            "batch" => &mut self.batch,
+            "context" => return enter(&mut self.context, map),
+            "properties" => return enter(&mut self.properties, map),
+            "traits" => return enter(&mut self.traits, map),
+            _ => return skip(map),
+        };
+        *place = raw(map)?;
+        Ok(())
+    }
+}
+
+impl<'de> Members<'de> for Context<'_, 'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        let place = match name {
+            "userAgent" => &mut self.user_agent,
+            "ip" => &mut self.ip,
+            "groupId" | "group_id" => &mut self.group_id,
+            "channel" => &mut self.channel,
+            "sessionId" | "session_id" => &mut self.session_id,
+            "externalIds" | "externalId" => &mut self.external_ids,
+            "userAgentData" => return enter(&mut Only("brands", &mut self.brands), map),
+            "device" => return enter(&mut Only("id", &mut self.device_id), map),
+            "page" => return enter(&mut self.page, map),
+            "campaign" => return enter(&mut self.campaign, map),
+            "consent" => {
+                return enter(&mut Only("categoryPreferences", &mut self.consent.categories), map);
+            }
+            "consentManagement" => return enter(&mut self.consent, map),
+            "traits" => return enter(&mut self.traits, map),
+            _ => return skip(map),
+        };
+        *place = raw(map)?;
+        Ok(())
+    }
+}
+
+/// One member of an object.
+struct Only<'p, 'de>(&'static str, &'p mut Raw<'de>);
+
+impl<'de> Members<'de> for Only<'_, 'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        if name != self.0 {
+            return skip(map);
+        }
+        *self.1 = raw(map)?;
+        Ok(())
+    }
+}
+
+impl<'de> Members<'de> for RawConsent<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "allowedConsentIds" => self.allowed = raw(map)?,
+            "deniedConsentIds" => self.denied = raw(map)?,
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+impl<'de> PageMembers<'de> {
+    fn place(&mut self, name: &str) -> Option<&mut Raw<'de>> {
+        match name {
+            "url" => Some(&mut self.url),
+            "path" => Some(&mut self.path),
+            "referrer" => Some(&mut self.referrer),
+            "search" => Some(&mut self.search),
+            "title" => Some(&mut self.title),
+            _ => None,
+        }
+    }
+}
+
+impl<'de> Members<'de> for PageMembers<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match self.place(name) {
+            Some(place) => *place = raw(map)?,
+            None => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Members<'de> for Campaign<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "source" => self.source = raw(map)?,
+            "medium" => self.medium = raw(map)?,
+            // The tracker's name of a campaign is utm_campaign.
+            "name" => self.name = raw(map)?,
+            "term" => self.term = raw(map)?,
+            "content" => self.content = raw(map)?,
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Members<'de> for Properties<'_, 'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        let place = match name {
+            "name" => Some(&mut self.name),
+            "email" => Some(&mut self.email),
+            "phone" => Some(&mut self.phone),
+            _ => self.page.place(name),
+        };
+        take(map, self.needed.child(name), place, &mut self.projected)
+    }
+}
+
+impl<'de> Members<'de> for Traits<'_, 'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        let place = match name {
+            "email" => Some(&mut self.email),
+            "phone" => Some(&mut self.phone),
+            _ => None,
+        };
+        take(map, self.needed.child(name), place, &mut self.projected)
+    }
+}
+
+#[derive(Default)]
+pub(super) struct ExternalId<'de> {
+    pub(super) id: Raw<'de>,
+    pub(super) kind: Raw<'de>,
+}
+
+impl<'de> Members<'de> for ExternalId<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "id" => self.id = raw(map)?,
+            "type" => self.kind = raw(map)?,
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Brand<'de>(pub(super) Raw<'de>);
+
+impl<'de> Members<'de> for Brand<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        if name != "brand" {
+            return skip(map);
+        }
+        self.0 = raw(map)?;
+        Ok(())
+    }
+}
+
+/// Reads the next value into a place of its own, into what the models need, or both.
+fn take<'n, 'de, A: MapAccess<'de>>(
+    map: &mut A,
+    needed: Option<&'n Projection>,
+    place: Option<&mut Raw<'de>>,
+    projected: &mut Projected<'n, 'de>,
+) -> Result<(), A::Error> {
+    if needed.is_none() && place.is_none() {
+        return skip(map);
+    }
+    let value = raw(map)?;
+    if let Some(place) = place {
+        *place = value;
+    }
+    if let Some(needed) = needed {
+        projected.take(needed, value);
+    }
+    Ok(())
+}
+
+fn enter<'de, M: Members<'de>, A: MapAccess<'de>>(members: &mut M, map: &mut A) -> Result<(), A::Error> {
+    map.next_value_seed(Object(members)).map(|_| ())
+}
