@@ -65,7 +65,7 @@ pub(crate) fn stage_change(view: &View<'_>, evaluation: &Evaluation, of: Circums
         model_hash: model.hash.clone(),
         stage: to.id.clone(),
         owner: to.owner.clone(),
-        scores: scores_of(plan, view.milli),
+        scores: scores_of(plan, &view.now.milli),
         expected_exit_at_ms: stages::expected_exit_ms(plan, lead, at_ms),
         input,
         explanation: Explanation {
@@ -96,7 +96,7 @@ pub(crate) fn scores_of(plan: &Plan, milli: &[i64]) -> Vec<Score> {
 /// Lines that add up to each score: the i-th rule of a group brings the rounded sum up to it less the rounded sum
 /// before it; caps, fits and the range are lines of their own. Lines of 0 are left out.
 pub(crate) fn lines(view: &View<'_>) -> Vec<Line> {
-    let View { plan, lead, at_ms, milli } = *view;
+    let View { plan, lead, at_ms, now } = *view;
     let mut lines = Vec::new();
     for (ix, score) in plan.model.scores.iter().enumerate() {
         let mut total = 0;
@@ -126,7 +126,7 @@ pub(crate) fn lines(view: &View<'_>) -> Vec<Line> {
         for &fit in &plan.score_fits[ix] {
             line(LineKind::Fit, &plan.model.fits[fit].id, scores::fit_milli(plan, lead, fit));
         }
-        let range = milli[ix] - total;
+        let range = now.milli[ix] - total;
         if range != 0 {
             lines.push(Line {
                 score: score.name.clone(),

@@ -10,7 +10,10 @@ use ripen_model::expression::{Comparison, Expression, LeadAtom, LeadPredicate, L
 use crate::calendar;
 use crate::lead::{FactMark, Key, Lead, TraitValue};
 use crate::plan::Plan;
-use crate::scores;
+use crate::scores::{self, Reading};
+
+/// How far from its guess the search for an instant looks first; thousandths round within seconds of it.
+const FIRST_STEP_MS: i64 = 4_000;
 
 /// No change by itself, ever.
 pub(crate) const NEVER_CHANGES: i64 = i64::MAX;
@@ -23,12 +26,13 @@ pub(crate) struct Outlook {
 }
 
 /// How far an answer has to reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reach<'a> {
     /// The exact instant where it can be known.
     Exact,
-    /// Whether anything can change before this instant; cheap. `next` is the instant, or the next millisecond.
-    Until(i64),
+    /// Whether anything can change before the instant, at whose last millisecond the scores have been read; cheap.
+    /// `next` is the instant, or the next millisecond.
+    Until(i64, &'a Reading),
 }
 
 /// A lead at an instant, its scores read.
@@ -37,8 +41,8 @@ pub(crate) struct View<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) lead: &'a Lead,
     pub(crate) at_ms: i64,
-    /// Thousandths, by score.
-    pub(crate) milli: &'a [i64],
+    /// The scores at that instant.
+    pub(crate) now: &'a Reading,
 }
 
 impl Outlook {
@@ -90,7 +94,7 @@ impl<'a> View<'a> {
     }
 
     /// Whether a predicate holds, and until when that cannot change.
-    pub(crate) fn outlook(&self, predicate: &LeadPredicate, reach: Reach) -> Outlook {
+    pub(crate) fn outlook(&self, predicate: &LeadPredicate, reach: Reach<'_>) -> Outlook {
         match predicate {
             Expression::Constant(truth) => Outlook::constant(*truth),
             Expression::Atom(atom) => self.atom(atom, reach),
@@ -108,13 +112,13 @@ impl<'a> View<'a> {
             LeadTest::Window { measure, rule, window_ms, comparison, threshold } => {
                 comparison.holds(self.measured(*measure, *rule, *window_ms).cmp(threshold))
             }
-            _ => self.atom(atom, Reach::Until(self.at_ms + 1)).truth,
+            _ => self.atom(atom, Reach::Exact).truth,
         }
     }
 
     /// `Σ weight·milli`, 10⁻⁹.
     pub(crate) fn weighted_nano(&self, terms: &[(ScoreIx, i64)]) -> i128 {
-        terms.iter().map(|(score, weight)| i128::from(*weight) * i128::from(self.milli[score.ix()])).sum()
+        terms.iter().map(|(score, weight)| i128::from(*weight) * i128::from(self.now.milli[score.ix()])).sum()
     }
 
     /// What a window function gives: keys, days, or millionths.
@@ -140,7 +144,7 @@ impl<'a> View<'a> {
         held.filter(move |key| key.t_ms <= at_ms && at_ms < key.t_ms.saturating_add(window_ms))
     }
 
-    fn atom(&self, atom: &LeadAtom, reach: Reach) -> Outlook {
+    fn atom(&self, atom: &LeadAtom, reach: Reach<'_>) -> Outlook {
         match &atom.test {
             LeadTest::Score { terms, comparison, threshold_nano } => {
                 self.score_atom(terms, *comparison, *threshold_nano, reach)
@@ -192,45 +196,103 @@ impl<'a> View<'a> {
         terms: &[(ScoreIx, i64)],
         comparison: Comparison,
         nano: i128,
-        reach: Reach,
+        reach: Reach<'_>,
     ) -> Outlook {
         let truth = comparison.holds(self.weighted_nano(terms).cmp(&nano));
-        let certain = |to_ms: i64| self.is_certain(terms, comparison, nano, to_ms);
-        if let Reach::Until(end_ms) = reach {
-            let steady = end_ms <= self.at_ms + 1 || certain(end_ms - 1);
-            return Outlook { truth, next_ms: if steady { end_ms } else { self.at_ms + 1 } };
+        let is_certain = |range_of: &dyn Fn(ScoreIx) -> (i64, i64)| {
+            let (low, high) = weighted_range(terms, range_of);
+            let (low, high) = (low.cmp(&nano), high.cmp(&nano));
+            match comparison {
+                Comparison::Equal | Comparison::NotEqual => low == high,
+                _ => comparison.holds(low) == comparison.holds(high),
+            }
+        };
+        if let Reach::Until(end_ms, then) = reach {
+            let to_ms = end_ms - 1;
+            let range_of = |score| {
+                let ends = self.now.range_to(then, score);
+                ends.unwrap_or_else(|| scores::range(self.plan, self.lead, score, self.at_ms, to_ms))
+            };
+            let next_ms = if is_certain(&range_of) { end_ms } else { self.at_ms + 1 };
+            return Outlook { truth, next_ms };
         }
+        let certain_until = |to_ms: i64| is_certain(&|score| self.range(score, to_ms));
         let settled_ms =
             terms.iter().map(|(score, _)| scores::settled_ms(self.plan, self.lead, *score)).max();
-        let (mut sure, mut unsure) = (self.at_ms, settled_ms.unwrap_or(i64::MIN));
-        if unsure <= sure || certain(unsure) {
+        let settled_ms = settled_ms.unwrap_or(i64::MIN);
+        if settled_ms <= self.at_ms || certain_until(settled_ms) {
             return Outlook { truth, next_ms: NEVER_CHANGES };
         }
-        while unsure - sure > 1 {
-            let middle = sure + (unsure - sure) / 2;
-            if certain(middle) {
-                sure = middle;
-            } else {
-                unsure = middle;
-            }
-        }
-        Outlook { truth, next_ms: unsure }
+        let guess_ms = self.guess_ms(terms, nano);
+        Outlook { truth, next_ms: first_uncertain(self.at_ms, settled_ms, guess_ms, certain_until) }
     }
 
-    /// Whether the comparison has one truth for everything the sum can be in [T, `to_ms`].
-    fn is_certain(&self, terms: &[(ScoreIx, i64)], comparison: Comparison, nano: i128, to_ms: i64) -> bool {
-        let (mut low, mut high) = (0_i128, 0_i128);
-        for &(score, weight) in terms {
-            let (score_low, score_high) = scores::range(self.plan, self.lead, score, self.at_ms, to_ms);
-            let ends =
-                [i128::from(weight) * i128::from(score_low), i128::from(weight) * i128::from(score_high)];
-            low += ends[0].min(ends[1]);
-            high += ends[0].max(ends[1]);
+    /// The range of a score from now up to an instant.
+    fn range(&self, score: ScoreIx, to_ms: i64) -> (i64, i64) {
+        if !self.now.moves_one_way(score) {
+            return scores::range(self.plan, self.lead, score, self.at_ms, to_ms);
         }
-        let (low, high) = (low.cmp(&nano), high.cmp(&nano));
-        match comparison {
-            Comparison::Equal | Comparison::NotEqual => low == high,
-            _ => comparison.holds(low) == comparison.holds(high),
+        let (now, then) = (self.now.milli[score.ix()], scores::milli_at(self.plan, self.lead, score, to_ms));
+        (now.min(then), now.max(then))
+    }
+
+    /// Where one score without caps would meet the constant: a place to begin the search at, never its answer.
+    fn guess_ms(&self, terms: &[(ScoreIx, i64)], nano: i128) -> Option<i64> {
+        let [(score, weight)] = terms else { return None };
+        let half_life_ms = self.plan.model.scores[score.ix()].half_life_ms?;
+        let now = i128::from(*weight) * i128::from(self.now.milli[score.ix()]);
+        let octaves = (now as f64 / nano as f64).log2();
+        // Whatever a float makes of it, the search keeps within its ends.
+        octaves.is_finite().then(|| self.at_ms.saturating_add((octaves * half_life_ms as f64) as i64))
+    }
+}
+
+/// The range of a weighted sum of scores.
+fn weighted_range(terms: &[(ScoreIx, i64)], range_of: &dyn Fn(ScoreIx) -> (i64, i64)) -> (i128, i128) {
+    let (mut low, mut high) = (0_i128, 0_i128);
+    for &(score, weight) in terms {
+        let (score_low, score_high) = range_of(score);
+        let ends = [i128::from(weight) * i128::from(score_low), i128::from(weight) * i128::from(score_high)];
+        low += ends[0].min(ends[1]);
+        high += ends[0].max(ends[1]);
+    }
+    (low, high)
+}
+
+/// The first instant in `(sure, unsure]` that is not certain, given that `unsure` is not: by steps that double away
+/// from the guess, then by halves.
+fn first_uncertain(
+    sure: i64,
+    unsure: i64,
+    guess_ms: Option<i64>,
+    certain_until: impl Fn(i64) -> bool,
+) -> i64 {
+    let (mut sure, mut unsure) = (sure, unsure);
+    if let Some(guess_ms) = guess_ms.filter(|guess_ms| sure < *guess_ms && *guess_ms < unsure) {
+        let mut step_ms = FIRST_STEP_MS;
+        let up = certain_until(guess_ms);
+        let mut at_ms = guess_ms;
+        loop {
+            let certain = if at_ms == guess_ms { up } else { certain_until(at_ms) };
+            if certain {
+                sure = at_ms;
+            } else {
+                unsure = at_ms;
+            }
+            at_ms = if up { at_ms.saturating_add(step_ms) } else { at_ms.saturating_sub(step_ms) };
+            if certain != up || at_ms <= sure || at_ms >= unsure {
+                break;
+            }
+            step_ms = step_ms.saturating_mul(4);
         }
     }
+    while unsure - sure > 1 {
+        let middle = sure + (unsure - sure) / 2;
+        if certain_until(middle) {
+            sure = middle;
+        } else {
+            unsure = middle;
+        }
+    }
+    unsure
 }

@@ -8,11 +8,16 @@ use crate::evidence::{self, Decay, OCTAVES};
 use crate::lead::{Lead, TraitList, TraitValue};
 use crate::plan::Plan;
 
+const POSITIVE: u8 = 1;
+const NEGATIVE: u8 = 2;
+
 /// Room to read scores in, kept between activities so that reading allocates nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     /// Thousandths, by score.
     pub(crate) milli: Vec<i64>,
+    /// By score: the signs of its live points, [`POSITIVE`] and [`NEGATIVE`].
+    signs: Vec<u8>,
     decays: Vec<Decay>,
     sums: Vec<i128>,
 }
@@ -31,10 +36,13 @@ impl Reading {
         }
         self.sums.clear();
         self.sums.resize(model.groups.len(), 0);
+        self.signs.clear();
+        self.signs.resize(model.scores.len(), 0);
         for octaves in lead.evidence.chunk_by(|a, b| a.slot == b.slot) {
             let slot = &plan.slots[usize::from(octaves[0].slot)];
             let live = self.decays[usize::from(slot.score)].live(octaves);
             self.sums[usize::from(slot.group)] += i128::from(slot.points_milli) * i128::from(live);
+            self.signs[usize::from(slot.score)] |= if slot.points_milli < 0 { NEGATIVE } else { POSITIVE };
         }
         self.milli.clear();
         for (ix, score) in model.scores.iter().enumerate() {
@@ -46,6 +54,34 @@ impl Reading {
             self.milli.push(total.clamp(score.min_milli, score.max_milli));
         }
     }
+}
+
+impl Reading {
+    /// The lowest and highest value that a score can take anywhere from this instant up to that of a later reading;
+    /// `None` where the two ends do not tell.
+    pub(crate) fn range_to(&self, later: &Reading, score: ScoreIx) -> Option<(i64, i64)> {
+        let (now, then) = (self.milli[score.ix()], later.milli[score.ix()]);
+        self.moves_one_way(score).then(|| (now.min(then), now.max(then)))
+    }
+
+    /// Whether the score moves in one direction by itself: its points have one sign.
+    pub(crate) fn moves_one_way(&self, score: ScoreIx) -> bool {
+        self.signs[score.ix()] != POSITIVE | NEGATIVE
+    }
+}
+
+/// One score at an instant, thousandths.
+pub(crate) fn milli_at(plan: &Plan, lead: &Lead, score: ScoreIx, at_ms: i64) -> i64 {
+    let definition = &plan.model.scores[score.ix()];
+    let decay = Decay::at(at_ms, definition.half_life_ms);
+    let groups = plan.score_groups[score.ix()].iter();
+    let grouped: i64 = groups
+        .map(|&group| {
+            let sum: i128 = live_terms(plan, lead, group, decay).map(|(_, term)| term).sum();
+            capped(plan, group, evidence::round(decay.scaled(sum)))
+        })
+        .sum();
+    (grouped + fits_milli(plan, lead, score.ix())).clamp(definition.min_milli, definition.max_milli)
 }
 
 /// A group's points after its caps.

@@ -46,7 +46,7 @@ pub(crate) fn evaluate(
     let mut evaluation = Evaluation { from: lead.stage, ..Evaluation::default() };
     for (ix, stage) in plan.model.stages.iter().enumerate().skip(1) {
         let ix = ix as u16;
-        let view = View { plan, lead, at_ms, milli: &reading.milli };
+        let view = View { plan, lead, at_ms, now: reading };
         match lead.latched_since(ix) {
             None => {
                 let may_set = on == Occasion::Activity || stage.overrides;
@@ -102,17 +102,25 @@ pub(crate) fn next_deadline_ms(plan: &Plan, lead: &Lead, at_ms: i64, reading: &m
 }
 
 /// Whether the armed deadline is still not late, seen from `at_ms`. What only pushes a deadline away leaves it
-/// armed as it is: whoever finds nothing to do at it arms it anew.
-pub(crate) fn deadline_stands(plan: &Plan, lead: &Lead, at_ms: i64, reading: &Reading) -> bool {
+/// armed as it is: whoever finds nothing to do at it arms it anew. `then` is room to read in.
+pub(crate) fn deadline_stands(
+    plan: &Plan,
+    lead: &Lead,
+    at_ms: i64,
+    reading: &Reading,
+    then: &mut Reading,
+) -> bool {
     let armed_ms = lead.deadline_ms;
     if armed_ms <= at_ms || armed_ms > forget_ms(plan, lead, at_ms) {
         return false;
     }
-    if armed_ms == NEVER_CHANGES {
-        return watched(plan, lead).next().is_none();
+    let mut watches = watched(plan, lead).filter(|watch| !watch.dwells_until(armed_ms)).peekable();
+    if watches.peek().is_none() {
+        return true;
     }
-    let view = View { plan, lead, at_ms, milli: &reading.milli };
-    watched(plan, lead).all(|watch| watch.outlook(&view, Reach::Until(armed_ms)).next_ms >= armed_ms)
+    then.read(plan, lead, armed_ms.saturating_sub(1));
+    let view = View { plan, lead, at_ms, now: reading };
+    watches.all(|watch| watch.stays_until(&view, armed_ms, then))
 }
 
 /// The exact instant at which the latch of the lead's stage clears if nothing more happens; `None` if it does
@@ -180,7 +188,7 @@ impl Watch<'_> {
         let mut at_ms = from_ms;
         for _ in 0..STEPS {
             reading.read(plan, lead, at_ms);
-            let outlook = self.outlook(&View { plan, lead, at_ms, milli: &reading.milli }, Reach::Exact);
+            let outlook = self.outlook(&View { plan, lead, at_ms, now: reading }, Reach::Exact);
             if outlook.truth {
                 return Found::At(at_ms);
             }
@@ -192,12 +200,34 @@ impl Watch<'_> {
         Found::NotBefore(at_ms)
     }
 
+    /// Whether the latch cannot be cleared before `end_ms` whatever happens.
+    fn dwells_until(&self, end_ms: i64) -> bool {
+        self.latched_since
+            .is_some_and(|since_ms| since_ms.saturating_add(self.definition.min_dwell_ms) >= end_ms)
+    }
+
+    /// Whether the latch cannot change by itself before `end_ms`: a condition that is missing stays missing.
+    fn stays_until(&self, view: &View<'_>, end_ms: i64, then: &Reading) -> bool {
+        let mut missing = self.conditions(view, Reach::Until(end_ms, then));
+        missing.any(|condition| !condition.truth && condition.next_ms >= end_ms)
+    }
+
     /// Whether the latch changes now, and when it may next.
-    fn outlook(&self, view: &View<'_>, reach: Reach) -> Outlook {
-        let enter = self.definition.enter.iter().map(|enter| view.outlook(enter, reach));
-        let Some(since_ms) = self.latched_since else { return Outlook::all(enter) };
-        let exit = self.definition.exit.iter().map(|exit| view.outlook(exit, reach));
-        let dwell = Outlook::from(since_ms.saturating_add(self.definition.min_dwell_ms), view.at_ms);
-        Outlook::all(exit.chain(enter.map(Outlook::not)).chain([dwell]))
+    fn outlook(&self, view: &View<'_>, reach: Reach<'_>) -> Outlook {
+        Outlook::all(self.conditions(view, reach))
+    }
+
+    /// What has to come together for the latch to change.
+    fn conditions<'v>(&self, view: &'v View<'_>, reach: Reach<'v>) -> impl Iterator<Item = Outlook> {
+        let definition = self.definition;
+        let clears = self.latched_since.map(|since_ms| since_ms.saturating_add(definition.min_dwell_ms));
+        let dwell = clears.map(|dwell_ms| Outlook::from(dwell_ms, view.at_ms));
+        let exit = definition.exit.as_ref().filter(|_| clears.is_some());
+        let exit = exit.into_iter().map(move |exit| view.outlook(exit, reach));
+        let enter = definition.enter.iter().map(move |enter| {
+            let enter = view.outlook(enter, reach);
+            if clears.is_some() { enter.not() } else { enter }
+        });
+        dwell.into_iter().chain(exit).chain(enter)
     }
 }

@@ -66,7 +66,7 @@ pub(crate) fn view(plan: &Plan, lead: &Lead, at_ms: i64) -> LeadView {
     let at_ms = at_ms.max(lead.last_ms);
     let mut reading = Reading::default();
     reading.read(plan, lead, at_ms);
-    let view = View { plan, lead, at_ms, milli: &reading.milli };
+    let view = View { plan, lead, at_ms, now: &reading };
     let stage = &plan.model.stages[usize::from(lead.stage)];
     LeadView {
         lead: lead.id.to_string(),
@@ -75,7 +75,7 @@ pub(crate) fn view(plan: &Plan, lead: &Lead, at_ms: i64) -> LeadView {
         last_ms: lead.last_ms,
         stage: stage.id.clone(),
         owner: stage.owner.clone(),
-        scores: explain::scores_of(plan, view.milli),
+        scores: explain::scores_of(plan, &view.now.milli),
         lines: explain::lines(&view),
         facts: explain::facts_in_force(&view),
         expected_exit_at_ms: stages::expected_exit_ms(plan, lead, at_ms),

@@ -43,6 +43,7 @@ pub(crate) struct Work {
 #[derive(Debug, Default)]
 struct Scratch {
     reading: Reading,
+    then: Reading,
     counted: Vec<u16>,
     bytes: Vec<u8>,
 }
@@ -132,7 +133,7 @@ impl Work {
         }
         if evaluation.from != evaluation.to {
             lead.seq += 1;
-            let view = View { plan, lead, at_ms, milli: &scratch.reading.milli };
+            let view = View { plan, lead, at_ms, now: &scratch.reading };
             let cause = if is_forgotten { Cause::Forgotten } else { explain::cause_of_deadline(&view) };
             let of = Circumstances { cause, decided_at_ms: *clock_ms, historical: *historical, moment: None };
             out.push(explain::stage_change(&view, &evaluation, of));
@@ -183,7 +184,7 @@ impl Work {
         let evaluation = stages::evaluate(plan, lead, at_ms, &scratch.reading, Occasion::Activity);
         if evaluation.from != evaluation.to {
             lead.seq += 1;
-            let view = View { plan, lead, at_ms, milli: &scratch.reading.milli };
+            let view = View { plan, lead, at_ms, now: &scratch.reading };
             let of = Circumstances {
                 cause: Cause::Activity,
                 decided_at_ms: *clock_ms,
@@ -192,7 +193,7 @@ impl Work {
             };
             out.push(explain::stage_change(&view, &evaluation, of));
         }
-        if !stages::deadline_stands(plan, lead, at_ms, &scratch.reading) {
+        if !stages::deadline_stands(plan, lead, at_ms, &scratch.reading, &mut scratch.then) {
             let deadline_ms = stages::next_deadline_ms(plan, lead, at_ms, &mut scratch.reading);
             if deadline_ms != lead.deadline_ms {
                 lead.deadline_ms = deadline_ms;
