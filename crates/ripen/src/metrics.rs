@@ -91,3 +91,30 @@ fn describe() {
     describe_counter!(TRANSITIONS_TOTAL, "Stage transitions decided");
     describe_counter!(DEAD_LETTERS_TOTAL, "Records that went to the dead-letter topic");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_documented() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md");
+        let documented = std::fs::read_to_string(path).unwrap();
+        for name in [
+            BUILD_INFO,
+            READY,
+            LEADS,
+            TRANSITIONS_TOTAL,
+            DEAD_LETTERS_TOTAL,
+            runtime::COMMIT_SECONDS,
+            runtime::RESTORE_REMAINING_RECORDS,
+            runtime::PARTITIONS_OWNED,
+            runtime::PARTITIONS_BLOCKED,
+            runtime::RECORDS_TOTAL,
+            runtime::CLOCK_LAG_SECONDS,
+            runtime::TRANSACTIONS_TOTAL,
+        ] {
+            assert!(documented.contains(&format!("| `{name}` |")), "{name} is not in docs/operations.md");
+        }
+    }
+}

@@ -256,7 +256,7 @@ impl Shell {
         let inputs = operator.wiring().inputs;
         let log = broker::member(self.service, self.number, &inputs, config)
             .map_err(|error| WorkerError::Log { service: self.service.as_str().to_owned(), error })?;
-        let mut worker = Worker::new(log, operator, worker_config(self.service, config))?;
+        let mut worker = Worker::new(log, operator, worker_config(self.service, self.number, config))?;
         let ended = shell::run(&mut worker, &self.stop, |worker| {
             self.report(&worker.status(), worker.operator().waits_for_model());
         });
@@ -279,7 +279,7 @@ impl Shell {
     }
 }
 
-fn worker_config(service: Service, config: &Config) -> WorkerConfig {
+fn worker_config(service: Service, number: usize, config: &Config) -> WorkerConfig {
     let commit = match config.commit {
         Commit::Auto => CommitInterval::Auto,
         Commit::Every(interval) => CommitInterval::FixedMs(interval.as_millis() as u32),
@@ -292,7 +292,7 @@ fn worker_config(service: Service, config: &Config) -> WorkerConfig {
     };
     let id = uuid::Uuid::new_v4().to_string();
     let first_start = if service == Service::Ingest { first_start } else { FirstStart::Earliest };
-    WorkerConfig { commit, first_start, ..WorkerConfig::new(service.as_str(), &id) }
+    WorkerConfig { number, commit, first_start, ..WorkerConfig::new(service.as_str(), &id) }
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Failure> {

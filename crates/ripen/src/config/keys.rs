@@ -155,7 +155,7 @@ pub const KEYS: &[Key] = &[
         Unset,
         "Where ingest begins in a source partition that it has never read: `earliest`, `latest`, or an RFC 3339 time \
          (`2026-11-01T00:00:00Z`: the first record at or after it). Required by `ripen ingest`; partitions \
-         that have been read go on where the last start ended.",
+         that have been read go on where the last run ended.",
     ),
     key(
         "ingest.limits.record_bytes",

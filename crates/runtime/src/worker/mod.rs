@@ -74,6 +74,9 @@ pub struct WorkerConfig {
     pub service: String,
     /// Unique among all workers that ever ran; the first part of transaction markers.
     pub id: String,
+    /// Its number among the workers of its service in this process, for metrics: `id` is another at each start and
+    /// would leave a series behind each time.
+    pub number: usize,
     /// When to commit.
     pub commit: CommitInterval,
     /// Input records per transaction.
@@ -94,6 +97,7 @@ impl WorkerConfig {
         WorkerConfig {
             service: service.to_owned(),
             id: id.to_owned(),
+            number: 0,
             commit: CommitInterval::Auto,
             inputs: 5_000,
             input_bytes: 16 << 20,

@@ -68,7 +68,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
 
     /// Sets the gauges.
     pub(super) fn publish(&self) {
-        let labels = [("service", self.config.service.clone()), ("worker", self.config.id.clone())];
+        let labels = [("service", self.config.service.clone()), ("worker", self.config.number.to_string())];
         let running = self.partitions.iter().filter(|partition| partition.is_running()).count();
         let blocked = self.partitions.iter().filter(|partition| partition.trouble().is_some()).count();
         let remaining: i64 = self.partitions.iter().map(super::Partition::remaining).sum();
@@ -78,7 +78,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
     }
 
     pub(super) fn record_clock_lag(&self, lag_ms: i64) {
-        let labels = [("service", self.config.service.clone()), ("worker", self.config.id.clone())];
+        let labels = [("service", self.config.service.clone()), ("worker", self.config.number.to_string())];
         metrics::gauge!(names::CLOCK_LAG_SECONDS, &labels).set(lag_ms as f64 / 1_000.0);
     }
 }
