@@ -1,4 +1,4 @@
-//! The command line: what can be typed. What it does is in [`commands`](crate::commands).
+//! The command line: what can be typed. What it does is in [`commands`].
 
 use std::ffi::OsString;
 use std::path::PathBuf;
