@@ -5,7 +5,7 @@ mod measure;
 
 use measure::{figure, resident_bytes};
 use ripen_records::{Activity, ActivityRecord, Input, Origin, Page, Text};
-use ripen_scorer::Budget;
+use ripen_scorer::{Applied, Budget};
 
 const LEADS: usize = 1_000_000;
 /// 1 November 2026.

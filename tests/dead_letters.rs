@@ -39,22 +39,11 @@ fn bad_records() -> Vec<(Option<Vec<u8>>, &'static str)> {
 
 #[test]
 fn each_has_its_reason_and_its_bytes_and_the_stream_goes_on() {
-    let topics = Topics::with_prefix("");
-    let log = MemoryLog::new(&[
-        MemoryTopic::new(SOURCE, 1),
-        MemoryTopic::new(&topics.activities, 1),
-        MemoryTopic::compacted(&topics.models, 1),
-        MemoryTopic::new(&topics.dead_letters, 1),
-    ]);
+    let (log, topics) = log();
     let (mut dead, mut activities) = (log.reader(&topics.dead_letters), log.reader(&topics.activities));
     let bad = bad_records();
     log.append(&input(&topics, &bad));
-    let operator =
-        IngestOperator::new(topics.clone(), [(SOURCE.to_owned(), Format::Segment)], LIMITS, Arrival::Source);
-    let client = log.client("ingest", "ingest", "ingest", &operator.wiring().inputs);
-    let config = WorkerConfig { clock: Clock::Log, ..WorkerConfig::new("ingest", "ingest") };
-    let mut worker = Worker::new(client, operator, config).expect("the topics are there");
-    run_until_idle(&mut [&mut worker], 0).expect("no record ends it");
+    ingest_all(&log, &topics);
 
     let mut batch = RecordBatch::new();
     dead.read(&mut batch, READ_ALL);
@@ -87,17 +76,70 @@ fn each_has_its_reason_and_its_bytes_and_the_stream_goes_on() {
     assert_eq!(accepted, good, "each good record between them is read, once and in order");
 }
 
+/// A batch's good elements count; its bad ones are written with the whole record, once for each reason.
+#[test]
+fn a_batch_is_written_once_for_each_reason() {
+    let batch = r#"{"batch":[{"type":"track","messageId":"good","anonymousId":"a","event":"x"},
+        {"type":"track","event":"x"}, 7, {"type":"track","event":"y"}]}"#;
+    let (log, topics) = log();
+    let (mut dead, mut activities) = (log.reader(&topics.dead_letters), log.reader(&topics.activities));
+    let mut out = model(&topics);
+    out.push(&record(SOURCE, b"key", Some(batch.as_bytes())));
+    log.append(&out);
+    ingest_all(&log, &topics);
+    let mut read = RecordBatch::new();
+    dead.read(&mut read, READ_ALL);
+    let told: Vec<String> = read
+        .iter()
+        .map(|record| {
+            assert_eq!(record.value, Some(batch.as_bytes()));
+            let header =
+                |name| String::from_utf8_lossy(record.headers.get(name).unwrap_or_default()).into_owned();
+            format!("{} {}", header(headers::REASON), header("x-ripen-elements"))
+        })
+        .collect();
+    assert_eq!(told, ["wrong_shape 2", "no_id 1,3"]);
+    read.clear();
+    activities.read(&mut read, READ_ALL);
+    assert_eq!(read.len(), 1);
+}
+
+fn log() -> (MemoryLog, Topics) {
+    let topics = Topics::with_prefix("");
+    let log = MemoryLog::new(&[
+        MemoryTopic::new(SOURCE, 1),
+        MemoryTopic::new(&topics.activities, 1),
+        MemoryTopic::compacted(&topics.models, 1),
+        MemoryTopic::new(&topics.dead_letters, 1),
+    ]);
+    (log, topics)
+}
+
+fn ingest_all(log: &MemoryLog, topics: &Topics) {
+    let operator =
+        IngestOperator::new(topics.clone(), [(SOURCE.to_owned(), Format::Segment)], LIMITS, Arrival::Source);
+    let client = log.client("ingest", "ingest", "ingest", &operator.wiring().inputs);
+    let config = WorkerConfig { clock: Clock::Log, ..WorkerConfig::new("ingest", "ingest") };
+    let mut worker = Worker::new(client, operator, config).expect("the topics are there");
+    run_until_idle(&mut [&mut worker], 0).expect("no record ends it");
+}
+
 /// The model, then bad and good records in turn.
 fn input(topics: &Topics, bad: &[(Option<Vec<u8>>, &'static str)]) -> Outbox {
-    let mut out = Outbox::default();
-    let model = include_str!("../models/auto-dealer.yaml");
-    let hash = ripen_model::compile("auto-dealer.yaml", model).expect("it compiles").hash;
-    out.push(&record(&topics.models, hash.as_bytes(), Some(model.as_bytes())));
+    let mut out = model(topics);
     for (n, (value, _)) in bad.iter().enumerate() {
         out.push(&record(SOURCE, b"key", value.as_deref()));
         let good = format!(r#"{{"type":"track","messageId":"good-{n}","anonymousId":"a{n}","event":"x"}}"#);
         out.push(&record(SOURCE, b"key", Some(good.as_bytes())));
     }
+    out
+}
+
+fn model(topics: &Topics) -> Outbox {
+    let model = include_str!("../models/auto-dealer.yaml");
+    let hash = ripen_model::compile("auto-dealer.yaml", model).expect("it compiles").hash;
+    let mut out = Outbox::default();
+    out.push(&record(&topics.models, hash.as_bytes(), Some(model.as_bytes())));
     out
 }
 

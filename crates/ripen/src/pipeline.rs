@@ -11,9 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use ripen_emitter::EmitOptions;
 use ripen_ingest::{Arrival, Limits};
 use ripen_model::Model;
-use ripen_records::{
-    ActivityRecord, Decision, Tick, Topics, decode_decision, encode_activity, headers,
-};
+use ripen_records::{ActivityRecord, Decision, Tick, Topics, decode_decision, encode_activity, headers};
 use ripen_runtime::log::PollLimits;
 use ripen_runtime::memory::{MemoryClient, MemoryLog, MemoryReader, MemoryTopic};
 use ripen_runtime::worker::{PartitionState, PartitionStatus, run_until_idle};

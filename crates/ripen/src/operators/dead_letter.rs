@@ -3,8 +3,11 @@
 use ripen_records::{DeadLetter, dead_letter_headers, headers};
 use ripen_runtime::{Headers, OutRecord, Outbox, Record, To};
 
-/// Header that names the element of a batch that could not be used, from 0.
-const ELEMENT: &str = "x-ripen-element";
+/// Header that names the elements of a batch that could not be used, from 0, separated by commas.
+const ELEMENTS: &str = "x-ripen-elements";
+
+/// Elements that are named at most; a batch may have thousands.
+const NAMED_ELEMENTS: usize = 100;
 
 /// Where a record was first read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +49,8 @@ pub(super) struct Refusal<'a> {
     pub(super) reason: &'static str,
     /// Where or how much; nothing of the record's content.
     pub(super) detail: &'a str,
-    /// The element of a batch, if only that one could not be used.
-    pub(super) element: Option<u32>,
+    /// The elements of a batch that could not be used; empty if it is the whole record.
+    pub(super) elements: &'a [u32],
 }
 
 /// Writes `record` to `topic` as it came, its reason and place in headers behind its own.
@@ -61,11 +64,14 @@ pub(super) fn write(topic: &str, record: &Record<'_>, refusal: &Refusal<'_>, out
         partition,
         offset,
     });
-    let element = refusal.element.map(|index| index.to_string());
+    let named: Vec<String> = refusal.elements.iter().take(NAMED_ELEMENTS).map(u32::to_string).collect();
+    let named = named.join(",");
     let mut headers: Vec<(&str, Option<&[u8]>)> =
         record.headers.iter().filter(|(name, _)| !is_ours(name)).collect();
     headers.extend(added.iter().map(|(name, value)| (*name, Some(value.as_bytes()))));
-    headers.extend(element.iter().map(|index| (ELEMENT, Some(index.as_bytes()))));
+    if !named.is_empty() {
+        headers.push((ELEMENTS, Some(named.as_bytes())));
+    }
     out.push(&OutRecord {
         topic,
         to: To::Key,

@@ -30,7 +30,7 @@ impl EmitterOperator {
         detail: &str,
         out: &mut Outbox,
     ) -> Outcome {
-        let refusal = Refusal { service: "emitter", reason, detail, element: None };
+        let refusal = Refusal { service: "emitter", reason, detail, elements: &[] };
         dead_letter::write(&self.topics.dead_letters, record, &refusal, out);
         self.counts.add_dead_letter(reason);
         Outcome::Applied

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ripen_ingest::{Arrival, Element, Format, Ingest, Limits, Needed, Source};
-use ripen_records::{ActivityRecord, Topics, encode_activity};
+use ripen_ingest::{Arrival, DeadReason, Element, Format, Ingest, Limits, Needed, Source};
+use ripen_records::{Activity, ActivityRecord, Topics, encode_activity};
 use ripen_runtime::{Blocked, Headers, Operator, OutRecord, Outbox, Outcome, Record, To, Wiring};
 
 use super::counts::Counts;
@@ -79,9 +79,24 @@ impl Operator for IngestOperator {
         let Place { topic, partition, offset } = Place::of(record);
         let source = Source { topic, partition, offset, timestamp_ms: record.timestamp_ms };
         let Self { topics, ingest, counts, encoded, .. } = self;
-        ingest.read(format, &source, record.value, &mut |element: Element<'_>| {
-            write(topics, record, element, encoded, counts, out);
+        let mut dead = Dead::default();
+        ingest.read(format, &source, record.value, &mut |element: Element<'_>| match element.outcome {
+            ripen_ingest::Outcome::Accepted { activity, .. } => {
+                counts.add("accepted");
+                write_activity(topics, activity, encoded, out);
+            }
+            ripen_ingest::Outcome::Filtered(reason) => counts.add(reason.as_str()),
+            ripen_ingest::Outcome::DeadLetter { reason, detail } => {
+                counts.add_dead_letter(reason.as_str());
+                dead.add(reason, &detail, element.index);
+            }
         });
+        for (reason, refused) in dead.0 {
+            let Refused { detail, elements } = refused;
+            let refusal =
+                Refusal { service: "ingest", reason: reason.as_str(), detail: &detail, elements: &elements };
+            dead_letter::write(&topics.dead_letters, record, &refusal, out);
+        }
         Outcome::Applied
     }
 
@@ -105,39 +120,38 @@ impl Operator for IngestOperator {
     }
 }
 
-/// Writes one element of a record where it belongs, and counts it.
-fn write(
-    topics: &Topics,
-    record: &Record<'_>,
-    element: Element<'_>,
-    encoded: &mut Vec<u8>,
-    counts: &mut Counts,
-    out: &mut Outbox,
-) {
-    match element.outcome {
-        ripen_ingest::Outcome::Accepted { activity, .. } => {
-            let lead = activity.ids[0].clone();
-            let arrival_ms = activity.arrival_ms;
-            encoded.clear();
-            encode_activity(&ActivityRecord::Activity(activity), encoded)
-                .expect("an activity of our own fits its schema");
-            out.push(&OutRecord {
-                topic: &topics.activities,
-                to: To::Key,
-                key: Some(lead.as_bytes()),
-                value: Some(encoded),
-                headers: Headers::EMPTY,
-                // The broker overwrites it (`LogAppendTime`); over a log of its own it is the clock.
-                timestamp_ms: Some(arrival_ms),
-            });
-            counts.add("accepted");
-        }
-        ripen_ingest::Outcome::Filtered(reason) => counts.add(reason.as_str()),
-        ripen_ingest::Outcome::DeadLetter { reason, detail } => {
-            let reason = reason.as_str();
-            let refusal = Refusal { service: "ingest", reason, detail: &detail, element: element.index };
-            dead_letter::write(&topics.dead_letters, record, &refusal, out);
-            counts.add_dead_letter(reason);
-        }
+/// What of one record could not be read, by reason. A batch is written once for each reason, not once for each
+/// element, so that a bad one cannot multiply itself.
+#[derive(Debug, Default)]
+struct Dead(BTreeMap<DeadReason, Refused>);
+
+#[derive(Debug)]
+struct Refused {
+    /// Of the first one.
+    detail: String,
+    elements: Vec<u32>,
+}
+
+impl Dead {
+    fn add(&mut self, reason: DeadReason, detail: &str, element: Option<u32>) {
+        let first = || Refused { detail: detail.to_owned(), elements: Vec::new() };
+        self.0.entry(reason).or_insert_with(first).elements.extend(element);
     }
+}
+
+fn write_activity(topics: &Topics, activity: Activity<'_>, encoded: &mut Vec<u8>, out: &mut Outbox) {
+    let lead = activity.ids[0].clone();
+    let arrival_ms = activity.arrival_ms;
+    encoded.clear();
+    encode_activity(&ActivityRecord::Activity(activity), encoded)
+        .expect("an activity of our own fits its schema");
+    out.push(&OutRecord {
+        topic: &topics.activities,
+        to: To::Key,
+        key: Some(lead.as_bytes()),
+        value: Some(encoded),
+        headers: Headers::EMPTY,
+        // The broker overwrites it (`LogAppendTime`); over a log of its own it is the clock.
+        timestamp_ms: Some(arrival_ms),
+    });
 }

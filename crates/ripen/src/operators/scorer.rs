@@ -145,7 +145,7 @@ impl ScorerOperator {
         detail: &str,
         out: &mut Outbox,
     ) -> Outcome {
-        let refusal = Refusal { service: "scorer", reason, detail, element: None };
+        let refusal = Refusal { service: "scorer", reason, detail, elements: &[] };
         dead_letter::write(&self.topics.dead_letters, record, &refusal, out);
         self.counts.add_dead_letter(reason);
         Outcome::Applied
