@@ -42,10 +42,18 @@ impl Bell {
     }
 }
 
-/// A client without callbacks: its log lines go to `tracing`, and it remembers transport errors.
+/// A client without callbacks: its log lines go to `tracing`, and it remembers its errors.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Quiet {
     pub(super) transport_error: Arc<AtomicBool>,
+    /// What the client said about its last error; the error itself has only a code.
+    reason: Arc<Mutex<String>>,
+}
+
+impl Quiet {
+    pub(super) fn reason(&self) -> String {
+        lock(&self.reason).clone()
+    }
 }
 
 impl ClientContext for Quiet {
@@ -59,6 +67,7 @@ impl ClientContext for Quiet {
             self.transport_error.store(true, Ordering::Relaxed);
         }
         debug!(target: "kafka", "{error}: {reason}");
+        reason.clone_into(&mut lock(&self.reason));
     }
 }
 
@@ -88,9 +97,15 @@ pub(super) struct MemberContext {
     events: Mutex<VecDeque<Rebalance>>,
     /// Nobody answers any more: the callback does it itself.
     pub(super) closing: AtomicBool,
+    /// What the client said about its last error; the error itself has only a code.
+    reason: Mutex<String>,
 }
 
 impl MemberContext {
+    pub(super) fn reason(&self) -> String {
+        lock(&self.reason).clone()
+    }
+
     pub(super) fn next(&self) -> Option<Rebalance> {
         lock(&self.events).pop_front()
     }
@@ -118,6 +133,7 @@ impl ClientContext for MemberContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         debug!(target: "kafka", "{error}: {reason}");
+        reason.clone_into(&mut lock(&self.reason));
     }
 }
 

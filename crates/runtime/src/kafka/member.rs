@@ -112,7 +112,11 @@ impl Member {
                 match owned.queue.poll(Duration::ZERO) {
                     None => break,
                     Some(Ok(message)) => take(batch, &message),
-                    Some(Err(error)) => passing(&self.failed(Call::Poll, &error).at(&owned.at))?,
+                    Some(Err(error)) => {
+                        let error = self.failed(Call::Poll, &error).at(&owned.at);
+                        let message = format!("{} ({})", error.message, self.consumer.context().reason());
+                        passing(&LogError { message, ..error })?;
+                    }
                 }
             }
         }

@@ -133,6 +133,8 @@ impl Reader {
                     Some(Err(KafkaError::PartitionEOF(_))) => ended.push(at.clone()),
                     Some(Err(error)) => {
                         let error = classify(Call::Read, &error).at(at);
+                        let message = format!("{} ({})", error.message, self.consumer.context().reason());
+                        let error = LogError { message, ..error };
                         if error.class != ErrorClass::Retriable {
                             return Err(error);
                         }

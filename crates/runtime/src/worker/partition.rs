@@ -33,6 +33,8 @@ pub(crate) enum Phase {
     Settling { committed: Option<i64>, low: i64, target: i64 },
     /// The changelog is being read.
     Reading { committed: Option<i64>, target: i64, reached: i64, meta: Option<PartitionMeta> },
+    /// Everything has been read; state and offset are still to be compared.
+    Complete { committed: Option<i64>, meta: Option<PartitionMeta> },
     /// Records are being applied.
     Running,
     /// Restoring failed; nothing is done until the partition is given away or the process restarted.

@@ -5,17 +5,24 @@
 //! transaction wrote lies before it. Then the last stable offset has to reach it, and only then is the
 //! changelog read, so that the first end reported really is the end.
 
+use std::time::Duration;
+
 use tracing::{error, info};
 
 use super::meta::{META_KEY, PartitionMeta};
 use super::partition::{Partition, Phase};
 use super::{FirstStart, Worker, WorkerConfig, WorkerError};
-use crate::log::{Call, ErrorClass, Log, LogError, PollLimits};
+use crate::log::{ErrorClass, Log, LogError, PollLimits};
 use crate::operator::{Blocked, Operator, Wiring};
 use crate::record::{RecordBatch, TopicPartition};
 
 /// What one step reads of changelogs and tables.
 const READ_LIMITS: PollLimits = PollLimits { records: 10_000, bytes: 16 << 20 };
+
+/// For how long and how often a call is repeated when a worker is made, and the pause between.
+const OPEN_LIMIT_MS: i64 = 15_000;
+const OPEN_REPEATS: u32 = 500;
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
 
 /// Progress of the side tables.
 #[derive(Debug, Default)]
@@ -33,24 +40,24 @@ impl Tables {
 }
 
 /// Checks that the topics fit together and starts to read the tables.
-pub(super) fn open(
-    log: &mut impl Log,
+pub(super) fn open<L: Log>(
+    log: &mut L,
     wiring: &Wiring,
     config: &WorkerConfig,
 ) -> Result<Tables, WorkerError> {
     let give_up = |error| WorkerError::Log { service: config.service.clone(), error };
     let topics = |problem| WorkerError::Topics { service: config.service.clone(), problem };
-    let mut count = |topic: &str| {
-        let count = log.partition_count(topic).map_err(give_up)?;
+    let count = |log: &mut L, topic: &str| {
+        let count = patiently(log, |log| log.partition_count(topic)).map_err(give_up)?;
         count.ok_or_else(|| topics(format!("topic {topic} does not exist")))
     };
     for topic in &wiring.outputs {
-        count(topic)?;
+        count(log, topic)?;
     }
     for input in &wiring.inputs {
-        let partitions = count(input)?;
+        let partitions = count(log, input)?;
         if let Some(changelog) = &wiring.changelog {
-            let found = count(changelog)?;
+            let found = count(log, changelog)?;
             if found != partitions {
                 let problem = format!("topic {changelog} has {found} partitions, {input} has {partitions}");
                 return Err(topics(problem));
@@ -59,15 +66,30 @@ pub(super) fn open(
     }
     let mut tables = Tables::default();
     for table in &wiring.tables {
-        for partition in 0..count(table)? {
+        for partition in 0..count(log, table)? {
             tables.pending.push(TopicPartition::new(table.as_str(), partition));
         }
     }
     for at in &tables.pending {
-        let (low, _) = log.watermarks(at).map_err(give_up)?;
+        let (low, _) = patiently(log, |log| log.watermarks(at)).map_err(give_up)?;
         log.read_from(at, low).map_err(give_up)?;
     }
     Ok(tables)
+}
+
+/// Repeats a call that may succeed later: a topic made a moment ago may have no leader yet.
+fn patiently<L: Log, T>(log: &mut L, call: impl Fn(&mut L) -> Result<T, LogError>) -> Result<T, LogError> {
+    let deadline_ms = log.now_ms() + OPEN_LIMIT_MS;
+    let mut times = 0;
+    loop {
+        times += 1;
+        let answer = call(log);
+        let again = matches!(&answer, Err(error) if error.class == ErrorClass::Retriable);
+        if !again || times >= OPEN_REPEATS || log.now_ms() >= deadline_ms {
+            return answer;
+        }
+        log.wait(OPEN_PAUSE);
+    }
 }
 
 impl<L: Log, O: Operator> Worker<L, O> {
@@ -85,7 +107,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
         }
         self.take_side_records(&batch);
         for at in &ended {
-            self.take_end(at)?;
+            self.take_end(at);
         }
         let any = !batch.is_empty() || !ended.is_empty();
         (self.read, self.ended) = (batch, ended);
@@ -118,20 +140,17 @@ impl<L: Log, O: Operator> Worker<L, O> {
     }
 
     /// The end of a table or changelog partition has been reached.
-    fn take_end(&mut self, at: &TopicPartition) -> Result<(), WorkerError> {
+    fn take_end(&mut self, at: &TopicPartition) {
         self.tables.pending.retain(|pending| pending != at);
         if self.wiring.changelog.as_deref() != Some(&*at.topic) {
-            return Ok(());
+            return;
         }
         self.log.read_stop(at);
-        let Some(index) = self.partitions.iter().position(|p| p.at.partition == at.partition) else {
-            return Ok(());
-        };
-        if let Phase::Reading { committed, meta, .. } = &mut self.partitions[index].phase {
-            let (committed, meta) = (*committed, meta.take());
-            self.hand_over(index, committed, meta)?;
+        let restoring = self.partitions.iter_mut().find(|p| p.at.partition == at.partition);
+        let Some(Partition { phase, .. }) = restoring else { return };
+        if let Phase::Reading { committed, meta, .. } = phase {
+            *phase = Phase::Complete { committed: *committed, meta: meta.take() };
         }
-        Ok(())
     }
 
     /// Moves arriving partitions on; answers whether any moved.
@@ -141,21 +160,38 @@ impl<L: Log, O: Operator> Worker<L, O> {
         }
         let mut any = self.locate()?;
         for index in 0..self.partitions.len() {
-            let Phase::Settling { committed, low, target } = self.partitions[index].phase else { continue };
-            let changelog = self.changelog_of(index);
-            match self.log.stable_end(&changelog) {
-                Ok(stable) if stable >= target => {
-                    self.log.read_from(&changelog, low).map_err(|error| self.give_up(error))?;
-                    self.partitions[index].phase =
-                        Phase::Reading { committed, target, reached: low, meta: None };
-                    any = true;
+            let moved = match &self.partitions[index].phase {
+                Phase::Settling { committed, low, target } => self.settle(index, *committed, *low, *target),
+                Phase::Complete { committed, meta } => {
+                    let (committed, meta) = (*committed, meta.clone());
+                    self.hand_over(index, committed, meta).map(|()| true)
                 }
-                Ok(_) => {}
+                _ => Ok(false),
+            };
+            match moved {
+                Ok(moved) => any |= moved,
                 Err(error) if error.class == ErrorClass::Retriable => {}
                 Err(error) => return Err(self.give_up(error)),
             }
         }
         Ok(any)
+    }
+
+    /// Starts to read the changelog once everything that was in it is decided.
+    fn settle(
+        &mut self,
+        index: usize,
+        committed: Option<i64>,
+        low: i64,
+        target: i64,
+    ) -> Result<bool, LogError> {
+        let changelog = self.changelog_of(index);
+        if self.log.stable_end(&changelog)? < target {
+            return Ok(false);
+        }
+        self.log.read_from(&changelog, low)?;
+        self.partitions[index].phase = Phase::Reading { committed, target, reached: low, meta: None };
+        Ok(true)
     }
 
     /// Asks for the committed offsets of partitions that have just arrived.
@@ -173,18 +209,16 @@ impl<L: Log, O: Operator> Worker<L, O> {
         };
         for (at, committed) in arrived.iter().zip(committed) {
             let Some(index) = self.partitions.iter().position(|p| p.at == *at) else { continue };
-            let committed = committed.map(|committed| committed.offset);
-            let located = self.locate_one(index, committed);
-            match located {
+            match self.locate_one(index, committed.map(|committed| committed.offset)) {
                 Ok(()) => {}
-                Err(WorkerError::Log { error, .. }) if error.class == ErrorClass::Retriable => {}
-                Err(error) => return Err(error),
+                Err(error) if error.class == ErrorClass::Retriable => {}
+                Err(error) => return Err(self.give_up(error)),
             }
         }
         Ok(true)
     }
 
-    fn locate_one(&mut self, index: usize, committed: Option<i64>) -> Result<(), WorkerError> {
+    fn locate_one(&mut self, index: usize, committed: Option<i64>) -> Result<(), LogError> {
         if self.wiring.changelog.is_none() {
             let at = self.partitions[index].at.clone();
             let start = match (committed, self.config.first_start) {
@@ -193,15 +227,15 @@ impl<L: Log, O: Operator> Worker<L, O> {
                 (None, FirstStart::Latest) => self.log.watermarks(&at).map(|(_, high)| high),
                 (None, FirstStart::Time(at_ms)) => self.log.offset_at(&at, at_ms),
             };
-            let start = start.map_err(|error| self.give_up(error))?;
-            return self.run(index, start);
+            return self.run(index, start?);
         }
         let changelog = self.changelog_of(index);
-        let (low, high) = self.log.watermarks(&changelog).map_err(|error| self.give_up(error))?;
-        if low == high {
-            return self.hand_over(index, committed, None);
-        }
-        self.partitions[index].phase = Phase::Settling { committed, low, target: high };
+        let (low, high) = self.log.watermarks(&changelog)?;
+        self.partitions[index].phase = if low == high {
+            Phase::Complete { committed, meta: None }
+        } else {
+            Phase::Settling { committed, low, target: high }
+        };
         Ok(())
     }
 
@@ -211,17 +245,14 @@ impl<L: Log, O: Operator> Worker<L, O> {
         index: usize,
         committed: Option<i64>,
         meta: Option<PartitionMeta>,
-    ) -> Result<(), WorkerError> {
+    ) -> Result<(), LogError> {
         let at = self.partitions[index].at.clone();
-        let low = match self.log.watermarks(&at) {
-            Ok((low, _)) => low,
-            Err(error) => return Err(self.give_up(error)),
-        };
+        let (low, high) = self.log.watermarks(&at)?;
         let changelog = self.changelog_of(index);
         let agreed = agree(&at, &changelog, committed, meta.as_ref(), low, self.operator.state_format());
         let operator_meta = meta.as_ref().map(|meta| meta.operator.as_slice());
         match agreed.and_then(|start| self.operator.restored(at.partition, operator_meta).map(|()| start)) {
-            Ok(start) => self.run(index, start),
+            Ok(start) => self.run_within(index, start, low, high),
             Err(blocked) => {
                 stop(&mut self.partitions[index].phase, &self.config.service, blocked);
                 Ok(())
@@ -230,9 +261,14 @@ impl<L: Log, O: Operator> Worker<L, O> {
     }
 
     /// Starts to read a partition, unless its offset is not in the log any more.
-    fn run(&mut self, index: usize, start: i64) -> Result<(), WorkerError> {
+    fn run(&mut self, index: usize, start: i64) -> Result<(), LogError> {
         let at = self.partitions[index].at.clone();
-        let (low, high) = self.log.watermarks(&at).map_err(|error| self.give_up(error))?;
+        let (low, high) = self.log.watermarks(&at)?;
+        self.run_within(index, start, low, high)
+    }
+
+    fn run_within(&mut self, index: usize, start: i64, low: i64, high: i64) -> Result<(), LogError> {
+        let at = self.partitions[index].at.clone();
         if !(low..=high).contains(&start) {
             let blocked = Blocked {
                 reason: format!(
@@ -245,12 +281,8 @@ impl<L: Log, O: Operator> Worker<L, O> {
             stop(&mut self.partitions[index].phase, &self.config.service, blocked);
             return Ok(());
         }
-        match self.log.start(&at, start) {
-            Ok(()) => {}
-            // Taken away again meanwhile: the group's next event says so.
-            Err(LogError { call: Call::Assign, class: ErrorClass::Retriable, .. }) => return Ok(()),
-            Err(error) => return Err(self.give_up(error)),
-        }
+        // Refused if it has been taken away again meanwhile: the group's next event says so.
+        self.log.start(&at, start)?;
         info!(service = self.config.service, %at, offset = start, "partition running");
         let partition = &mut self.partitions[index];
         partition.phase = Phase::Running;

@@ -100,7 +100,8 @@ impl Counter {
             key: Some(key),
             value: Some(text.as_bytes()),
             headers: Headers::new(&[("kind", Some(b"toy"))]),
-            timestamp_ms: Some(1),
+            // The time of producing: a broker deletes records that are older than its retention.
+            timestamp_ms: None,
         });
     }
 }
