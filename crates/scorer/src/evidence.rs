@@ -101,9 +101,15 @@ impl Decay {
         }
     }
 
-    /// `A`: the live evidence of one slot, given its octaves.
-    pub(crate) fn live(self, octaves: &[Octave]) -> u64 {
-        octaves.iter().fold(0_u64, |sum, o| sum.saturating_add(self.left(o))).min(LARGEST_EVIDENCE)
+    /// `A`: the live evidence of the slot that `octaves` begin with, and the number of its octaves.
+    pub(crate) fn live_first(self, octaves: &[Octave]) -> (u64, usize) {
+        let Some(first) = octaves.first() else { return (0, 0) };
+        let (mut live, mut count) = (0_u64, 0);
+        for octave in octaves.iter().take_while(|octave| octave.slot == first.slot) {
+            live = live.saturating_add(self.left(octave));
+            count += 1;
+        }
+        (live.min(LARGEST_EVIDENCE), count)
     }
 
     /// A weighted sum of live evidence at this instant, before rounding.
@@ -134,7 +140,7 @@ mod tests {
             count(&mut octaves, 0, &slot(half_life), t, true);
             for (age, thousandths) in [(0, 1_000_000), (604_800_000, 500_000), (2 * 604_800_000, 250_000)] {
                 let decay = Decay::at(t + age, half_life);
-                let live = i128::from(decay.live(&octaves));
+                let live = i128::from(decay.live_first(&octaves).0);
                 assert_eq!(round(decay.scaled(live * 1_000_000)), thousandths, "t = {t}, age = {age}");
             }
         }
@@ -162,8 +168,8 @@ mod tests {
         let slot = slot(Some(1_000));
         let mut octaves = Vec::new();
         count(&mut octaves, 0, &slot, 999, true);
-        assert_ne!(Decay::at(31_999, Some(1_000)).live(&octaves), 0);
-        assert_eq!(Decay::at(32_000, Some(1_000)).live(&octaves), 0);
+        assert_ne!(Decay::at(31_999, Some(1_000)).live_first(&octaves).0, 0);
+        assert_eq!(Decay::at(32_000, Some(1_000)).live_first(&octaves).0, 0);
         prune(&mut octaves, &[slot], 31_999);
         assert_eq!(octaves.len(), 1);
         prune(&mut octaves, &[slot], 32_000);

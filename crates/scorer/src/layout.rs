@@ -3,39 +3,47 @@
 //! One flat little-endian layout, format 1. Instants take six bytes (ms, ±2⁴⁷; the two ends stand for "never").
 //!
 //! ```text
-//! header   kind u8 · flags u8 · format u16 · epoch u32 · deadline · born · last · accepted · floor · known since
-//!          · seq u32 · stage u16 · id bytes u16 · counts u16 × 9                                      70 bytes
+//! header   kind u8 · flags u8 · format u16 · epoch u32 · deadline · born · last · seq u32 · stage u16
+//!          · id bytes u16 · counts u16 × 9                                                            52 bytes
 //! id       the lead id
-//! visit    if flagged: number u32 · pages u32 · start · last · gap · session u64                      34
+//! then, each if flagged: accepted (if not last) · floor · known since                                 6 each
+//! visit    number u32 · pages u32 · start · last, then if flagged: gap · session u64                  20 to 34
 //! then, in the order of the counts:
 //! latch    stage u16 · since                                                                          8
 //! fact     fact u16 · ttl u8 · t                                                                      9
 //! octave   slot u16 · age in octaves at `last` u8 · weight u64                                        11
-//! key      rule u16 · key u64 · t · id u64                                                            24
-//! summed   place among the keys u16 · millionths i64                                                  10
 //! event    t · id u64 · set u16                                                                       16
 //! set      rules u16 · rule u16 …                                                                     2 + 2n
+//! key      rule u16 · key u64 · place of its event u16, FFFF for one no longer remembered             12
+//! stray    t · id u64, for each such key                                                              14
+//! summed   place among the keys u16 · millionths i64                                                  10
 //! trait    trait u16 · t · id u64 · tag u8 · value                                                    17 + n
 //! notes    bytes, their number being the last of the counts: id u64 · length u8 · text …
 //! ```
 //!
 //! Rules, slots, facts, traits and stages are places in the model of the lead's epoch.
 
+use ripen_model::Model;
+
 use crate::error::StateError;
 use crate::evidence::{OCTAVES, Octave};
-use crate::lead::{
-    FactMark, Key, Latch, Lead, Notes, Remembered, RuleSets, StoredTrait, TraitList, TraitValue, Visit,
-};
+use crate::lead::{FactMark, Key, Latch, Lead, NEVER, Remembered, StoredTrait, TraitList, TraitValue, Visit};
 use crate::plan::Plan;
 
 /// The version of this layout.
 pub const STATE_FORMAT: u16 = 1;
 
 const KIND_LEAD: u8 = 0;
-const HEADER_BYTES: usize = 70;
+const HEADER_BYTES: usize = 52;
 const HAS_VISIT: u8 = 1;
 const HAS_SESSION: u8 = 2;
 const HAS_GAP: u8 = 4;
+const HAS_FLOOR: u8 = 8;
+const HAS_KNOWN: u8 = 16;
+const HAS_ACCEPTED: u8 = 32;
+
+/// In place of an event: it is not remembered any more, or a visit's beginning.
+const STRAY: u16 = u16::MAX;
 const LATEST: i64 = (1 << 47) - 1;
 const EARLIEST: i64 = -(1 << 47);
 
@@ -67,115 +75,178 @@ pub(crate) fn header(bytes: &[u8]) -> Result<Header<'_>, StateError> {
     Ok(Header { deadline_ms, lead_id })
 }
 
-/// Appends a lead's bytes.
-pub(crate) fn encode(plan: &Plan, lead: &Lead, out: &mut Vec<u8>) {
-    let mut evidence = lead.evidence.clone();
-    crate::evidence::prune(&mut evidence, &plan.slots, lead.last_ms);
-    let summed = lead.keys.iter().filter(|key| key.summed != 0).count();
-    let mut sets = RuleSets::default();
-    for remembered in &lead.remembered {
-        sets.intern(lead.sets.get(remembered.set));
-    }
-    let mut flags = 0;
-    if let Some(visit) = &lead.visit {
-        flags |= HAS_VISIT;
-        flags |= if visit.session.is_some() { HAS_SESSION } else { 0 };
-        flags |= if visit.gap_ms.is_some() { HAS_GAP } else { 0 };
-    }
-    out.extend([KIND_LEAD, flags]);
-    put_u16(out, usize::from(STATE_FORMAT));
-    out.extend(lead.epoch.to_le_bytes());
-    let known_since_ms = lead.known_since_ms.unwrap_or(i64::MIN);
-    let instants =
-        [lead.deadline_ms, lead.born_ms, lead.last_ms, lead.accepted_ms, lead.floor_ms, known_since_ms];
-    for instant in instants {
-        put_instant(out, instant);
-    }
-    out.extend(lead.seq.to_le_bytes());
-    put_u16(out, usize::from(lead.stage));
-    put_u16(out, lead.id.len());
-    let counts = [
-        lead.latches.len(),
-        lead.facts.len(),
-        evidence.len(),
-        lead.keys.len(),
-        summed,
-        lead.remembered.len(),
-        sets.0.len(),
-        lead.traits.len(),
-        lead.notes.0.len(),
-    ];
-    for count in counts {
-        put_u16(out, count);
-    }
-    out.extend(lead.id.as_bytes());
-    encode_lists(plan, lead, &evidence, &mut sets, out);
+/// Room to encode in.
+#[derive(Debug, Default)]
+pub(crate) struct Encoding {
+    pub(crate) bytes: Vec<u8>,
+    /// By set: its place among the sets in use.
+    places: Vec<Option<u16>>,
+    /// The sets in use, in the order of their first use.
+    used: Vec<u16>,
 }
 
-fn encode_lists(plan: &Plan, lead: &Lead, evidence: &[Octave], sets: &mut RuleSets, out: &mut Vec<u8>) {
-    if let Some(visit) = &lead.visit {
-        out.extend(visit.number.to_le_bytes());
-        out.extend(visit.pages.to_le_bytes());
-        put_instant(out, visit.start_ms);
-        put_instant(out, visit.last_ms);
-        put_instant(out, visit.gap_ms.unwrap_or(0));
-        out.extend(visit.session.unwrap_or(0).to_le_bytes());
+impl Encoding {
+    /// Encodes a lead whose evidence has been pruned at its `last_ms`.
+    pub(crate) fn encode(&mut self, plan: &Plan, lead: &Lead) {
+        self.bytes.clear();
+        self.order_sets(lead);
+        self.header(lead);
+        self.visit(lead);
+        self.stages(plan, lead);
+        self.memory(lead);
+        for stored in &lead.traits {
+            self.number(stored.ix);
+            self.instant(stored.t_ms);
+            self.long(stored.id);
+            encode_value(&stored.value, &mut self.bytes);
+        }
+        self.bytes.extend(&lead.notes.0);
     }
-    for latch in &lead.latches {
-        put_u16(out, usize::from(latch.stage));
-        put_instant(out, latch.since_ms);
+
+    fn order_sets(&mut self, lead: &Lead) {
+        self.places.clear();
+        self.used.clear();
+        for remembered in &lead.remembered {
+            let set = usize::from(remembered.set);
+            if self.places.len() <= set {
+                self.places.resize(set + 1, None);
+            }
+            if self.places[set].is_none() {
+                self.places[set] = Some(self.used.len() as u16);
+                self.used.push(remembered.set);
+            }
+        }
     }
-    for mark in &lead.facts {
-        put_u16(out, usize::from(mark.fact));
-        out.push(mark.ttl);
-        put_instant(out, mark.t_ms);
+
+    fn header(&mut self, lead: &Lead) {
+        let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+        let visit = lead.visit.as_ref();
+        let flags = flag(visit.is_some(), HAS_VISIT)
+            | flag(visit.is_some_and(|visit| visit.session.is_some()), HAS_SESSION)
+            | flag(visit.is_some_and(|visit| visit.gap_ms.is_some()), HAS_GAP)
+            | flag(lead.floor_ms != NEVER, HAS_FLOOR)
+            | flag(lead.known_since_ms.is_some(), HAS_KNOWN)
+            | flag(lead.accepted_ms != lead.last_ms, HAS_ACCEPTED);
+        self.bytes.extend([KIND_LEAD, flags]);
+        self.number(STATE_FORMAT);
+        self.bytes.extend(lead.epoch.to_le_bytes());
+        self.instant(lead.deadline_ms);
+        self.instant(lead.born_ms);
+        self.instant(lead.last_ms);
+        self.bytes.extend(lead.seq.to_le_bytes());
+        self.number(lead.stage);
+        let counts = [
+            lead.id.len(),
+            lead.latches.len(),
+            lead.facts.len(),
+            lead.evidence.len(),
+            lead.remembered.len(),
+            self.used.len(),
+            lead.keys.len(),
+            lead.keys.iter().filter(|key| key.summed != 0).count(),
+            lead.traits.len(),
+            lead.notes.0.len(),
+        ];
+        for count in counts {
+            // Bounded far below 2¹⁶ by the model's bound on a lead's bytes (S20).
+            debug_assert!(count < usize::from(STRAY), "bounded by the model");
+            self.number(count as u16);
+        }
+        self.bytes.extend(lead.id.as_bytes());
+        if lead.accepted_ms != lead.last_ms {
+            self.instant(lead.accepted_ms);
+        }
+        if lead.floor_ms != NEVER {
+            self.instant(lead.floor_ms);
+        }
+        if let Some(since_ms) = lead.known_since_ms {
+            self.instant(since_ms);
+        }
     }
-    for octave in evidence {
-        put_u16(out, usize::from(octave.slot));
-        out.push((current_octave(plan, octave.slot, lead.last_ms) - octave.k) as u8);
-        out.extend(octave.weight.to_le_bytes());
+
+    fn visit(&mut self, lead: &Lead) {
+        let Some(visit) = &lead.visit else { return };
+        self.bytes.extend(visit.number.to_le_bytes());
+        self.bytes.extend(visit.pages.to_le_bytes());
+        self.instant(visit.start_ms);
+        self.instant(visit.last_ms);
+        if let Some(gap_ms) = visit.gap_ms {
+            self.instant(gap_ms);
+        }
+        if let Some(session) = visit.session {
+            self.long(session);
+        }
     }
-    for key in &lead.keys {
-        put_u16(out, usize::from(key.rule));
-        out.extend(key.key.to_le_bytes());
-        put_instant(out, key.t_ms);
-        out.extend(key.id.to_le_bytes());
+
+    fn stages(&mut self, plan: &Plan, lead: &Lead) {
+        for latch in &lead.latches {
+            self.number(latch.stage);
+            self.instant(latch.since_ms);
+        }
+        for mark in &lead.facts {
+            self.number(mark.fact);
+            self.bytes.push(mark.ttl);
+            self.instant(mark.t_ms);
+        }
+        for octave in &lead.evidence {
+            self.number(octave.slot);
+            let age = current_octave(plan, octave.slot, lead.last_ms) - octave.k;
+            debug_assert!((0..OCTAVES).contains(&age), "pruned, and nothing is younger than the lead");
+            self.bytes.push(age as u8);
+            self.long(octave.weight);
+        }
     }
-    for (place, key) in lead.keys.iter().enumerate().filter(|(_, key)| key.summed != 0) {
-        put_u16(out, place);
-        out.extend(key.summed.to_le_bytes());
+
+    fn memory(&mut self, lead: &Lead) {
+        for remembered in &lead.remembered {
+            self.instant(remembered.t_ms);
+            self.long(remembered.id);
+            self.number(self.places[usize::from(remembered.set)].unwrap_or(0));
+        }
+        for ix in 0..self.used.len() {
+            let set = lead.sets.get(self.used[ix]);
+            self.number(set.len() as u16);
+            set.iter().for_each(|rule| self.number(*rule));
+        }
+        let place = |key: &Key| lead.remembered.binary_search_by(|r| (r.t_ms, r.id).cmp(&key.order()));
+        for key in &lead.keys {
+            self.number(key.rule);
+            self.long(key.key);
+            self.number(place(key).map_or(STRAY, |place| place as u16));
+        }
+        for key in lead.keys.iter().filter(|key| place(key).is_err()) {
+            self.instant(key.t_ms);
+            self.long(key.id);
+        }
+        for (place, key) in lead.keys.iter().enumerate().filter(|(_, key)| key.summed != 0) {
+            self.number(place as u16);
+            self.bytes.extend(key.summed.to_le_bytes());
+        }
     }
-    for remembered in &lead.remembered {
-        put_instant(out, remembered.t_ms);
-        out.extend(remembered.id.to_le_bytes());
-        put_u16(out, usize::from(sets.intern(lead.sets.get(remembered.set))));
+
+    fn number(&mut self, number: u16) {
+        self.bytes.extend(number.to_le_bytes());
     }
-    for set in &sets.0 {
-        put_u16(out, set.len());
-        set.iter().for_each(|rule| put_u16(out, usize::from(*rule)));
+
+    fn long(&mut self, long: u64) {
+        self.bytes.extend(long.to_le_bytes());
     }
-    for stored in &lead.traits {
-        put_u16(out, usize::from(stored.ix));
-        put_instant(out, stored.t_ms);
-        out.extend(stored.id.to_le_bytes());
-        encode_value(&stored.value, out);
+
+    fn instant(&mut self, at_ms: i64) {
+        self.bytes.extend(&at_ms.clamp(EARLIEST, LATEST).to_le_bytes()[..6]);
     }
-    out.extend(&lead.notes.0);
 }
 
-/// Reads a lead's bytes back; `plan` is that of the lead's epoch.
-pub(crate) fn decode(plan: &Plan, bytes: &[u8]) -> Result<Lead, StateError> {
+/// Reads a lead's bytes back into `lead`; `plan` is that of the lead's epoch. After an error `lead` is of no use.
+pub(crate) fn decode(plan: &Plan, bytes: &[u8], lead: &mut Lead) -> Result<(), StateError> {
     let lead_id = header(bytes)?.lead_id;
     let mut reader = Reader { bytes, at: 1 };
     let flags = reader.u8()?;
     reader.u16()?;
-    let mut lead = Lead::new(lead_id, 0, reader.u32()?);
+    lead.begin(lead_id, 0, reader.u32()?);
     lead.deadline_ms = reader.instant()?;
     lead.born_ms = reader.instant()?;
     lead.last_ms = reader.instant()?;
-    lead.accepted_ms = reader.instant()?;
-    lead.floor_ms = reader.instant()?;
-    lead.known_since_ms = Some(reader.instant()?).filter(|since_ms| *since_ms != i64::MIN);
     lead.seq = reader.u32()?;
     lead.stage = reader.place("stage", plan.model.stages.len())?;
     reader.u16()?;
@@ -184,44 +255,16 @@ pub(crate) fn decode(plan: &Plan, bytes: &[u8]) -> Result<Lead, StateError> {
         *count = usize::from(reader.u16()?);
     }
     reader.take(lead_id.len())?;
-    let [latches, facts, evidence, keys, summed, remembered, sets, traits, notes] = counts;
+    let mut flagged = |flag: u8| if flags & flag != 0 { reader.instant().map(Some) } else { Ok(None) };
+    lead.accepted_ms = flagged(HAS_ACCEPTED)?.unwrap_or(lead.last_ms);
+    lead.floor_ms = flagged(HAS_FLOOR)?.unwrap_or(NEVER);
+    lead.known_since_ms = flagged(HAS_KNOWN)?;
     if flags & HAS_VISIT != 0 {
         lead.visit = Some(reader.visit(flags)?);
     }
-    lead.latches = reader.list(latches, |r| {
-        Ok(Latch { stage: r.place("stage", plan.model.stages.len())?, since_ms: r.instant()? })
-    })?;
-    lead.facts = reader.list(facts, |r| {
-        Ok(FactMark { fact: r.place("fact", plan.model.facts.len())?, ttl: r.u8()?, t_ms: r.instant()? })
-    })?;
-    let last_ms = lead.last_ms;
-    lead.evidence = reader.list(evidence, |r| {
-        let slot = r.place("slot", plan.slots.len())?;
-        let k = current_octave(plan, slot, last_ms) - i64::from(r.u8()?);
-        Ok(Octave { slot, k, weight: r.u64()? })
-    })?;
-    lead.keys = reader.list(keys, |r| {
-        let rule = r.place("rule", plan.model.rules.len())?;
-        Ok(Key { rule, key: r.u64()?, t_ms: r.instant()?, id: r.u64()?, summed: 0 })
-    })?;
-    for _ in 0..summed {
-        let place = usize::from(reader.place("key", keys)?);
-        lead.keys[place].summed = reader.u64()? as i64;
-    }
-    lead.remembered = reader.list(remembered, |r| {
-        Ok(Remembered { t_ms: r.instant()?, id: r.u64()?, set: r.place("set", sets)? })
-    })?;
-    lead.sets = RuleSets(reader.list(sets, |r| {
-        let rules = usize::from(r.u16()?);
-        Ok(r.list(rules, Reader::u16)?.into_boxed_slice())
-    })?);
-    lead.traits = reader.list(traits, |r| {
-        let ix = r.place("trait", plan.model.traits.len())?;
-        Ok(StoredTrait { ix, t_ms: r.instant()?, id: r.u64()?, value: r.value()? })
-    })?;
-    lead.notes = Notes(reader.take(notes)?.to_vec());
+    reader.lists(plan, lead, counts)?;
     match bytes.len() - reader.at {
-        0 => Ok(lead),
+        0 => Ok(()),
         bytes => Err(StateError::Trailing { bytes }),
     }
 }
@@ -241,25 +284,15 @@ fn encode_value(value: &TraitValue, out: &mut Vec<u8>) {
         }
         TraitValue::Text(text) => {
             out.push(2);
-            put_u16(out, text.len());
+            out.extend((text.len() as u16).to_le_bytes());
             out.extend(text.as_bytes());
         }
         TraitValue::List(list) => {
             out.push(3);
-            put_u16(out, list.0.len());
+            out.extend((list.0.len() as u16).to_le_bytes());
             list.0.iter().for_each(|element| encode_value(element, out));
         }
     }
-}
-
-/// Lists are bounded far below 2¹⁶ by the model's bound on a lead's bytes (S20).
-fn put_u16(out: &mut Vec<u8>, value: usize) {
-    debug_assert!(value <= usize::from(u16::MAX), "bounded by the model");
-    out.extend((value as u16).to_le_bytes());
-}
-
-fn put_instant(out: &mut Vec<u8>, at_ms: i64) {
-    out.extend(&at_ms.clamp(EARLIEST, LATEST).to_le_bytes()[..6]);
 }
 
 /// Reads forward over bytes that may be anything.
@@ -314,30 +347,84 @@ impl<'a> Reader<'a> {
         if usize::from(ix) < len { Ok(ix) } else { Err(StateError::Unknown { what, ix: u64::from(ix) }) }
     }
 
-    fn list<T>(
+    fn lists(&mut self, plan: &Plan, lead: &mut Lead, counts: [usize; 9]) -> Result<(), StateError> {
+        let [latches, facts, evidence, remembered, sets, keys, summed, traits, notes] = counts;
+        let Model { stages, facts: known_facts, rules, traits: known_traits, .. } = &*plan.model;
+        self.fill(&mut lead.latches, latches, |r| {
+            Ok(Latch { stage: r.place("stage", stages.len())?, since_ms: r.instant()? })
+        })?;
+        self.fill(&mut lead.facts, facts, |r| {
+            Ok(FactMark { fact: r.place("fact", known_facts.len())?, ttl: r.u8()?, t_ms: r.instant()? })
+        })?;
+        let last_ms = lead.last_ms;
+        self.fill(&mut lead.evidence, evidence, |r| {
+            let slot = r.place("slot", plan.slots.len())?;
+            let k = current_octave(plan, slot, last_ms) - i64::from(r.u8()?);
+            Ok(Octave { slot, k, weight: r.u64()? })
+        })?;
+        self.fill(&mut lead.remembered, remembered, |r| {
+            Ok(Remembered { t_ms: r.instant()?, id: r.u64()?, set: r.place("set", sets)? })
+        })?;
+        for _ in 0..sets {
+            let rules = self.u16()?;
+            lead.sets.0.push(rules);
+            for _ in 0..rules {
+                let rule = self.u16()?;
+                lead.sets.0.push(rule);
+            }
+        }
+        let mut strays = 0;
+        let events = &lead.remembered;
+        self.fill(&mut lead.keys, keys, |r| {
+            let (rule, key, place) = (r.place("rule", rules.len())?, r.u64()?, r.u16()?);
+            if place == STRAY {
+                strays += 1;
+                return Ok(Key { rule, key, t_ms: NEVER, id: 0, summed: 0 });
+            }
+            let unknown = StateError::Unknown { what: "event", ix: u64::from(place) };
+            let event = events.get(usize::from(place)).ok_or(unknown)?;
+            Ok(Key { rule, key, t_ms: event.t_ms, id: event.id, summed: 0 })
+        })?;
+        if strays > 0 {
+            for key in lead.keys.iter_mut().filter(|key| key.t_ms == NEVER) {
+                (key.t_ms, key.id) = (self.instant()?, self.u64()?);
+            }
+        }
+        for _ in 0..summed {
+            let place = usize::from(self.place("key", keys)?);
+            lead.keys[place].summed = self.u64()? as i64;
+        }
+        self.fill(&mut lead.traits, traits, |r| {
+            let ix = r.place("trait", known_traits.len())?;
+            Ok(StoredTrait { ix, t_ms: r.instant()?, id: r.u64()?, value: r.value()? })
+        })?;
+        lead.notes.0.extend(self.take(notes)?);
+        Ok(())
+    }
+
+    fn fill<T>(
         &mut self,
+        list: &mut Vec<T>,
         len: usize,
         mut read: impl FnMut(&mut Self) -> Result<T, StateError>,
-    ) -> Result<Vec<T>, StateError> {
+    ) -> Result<(), StateError> {
+        list.clear();
         // Every element takes a byte or more: a lying count cannot make this large.
-        let mut list = Vec::with_capacity(len.min(self.bytes.len()));
+        list.reserve(len.min(self.bytes.len()));
         for _ in 0..len {
             list.push(read(self)?);
         }
-        Ok(list)
+        Ok(())
     }
 
     fn visit(&mut self, flags: u8) -> Result<Visit, StateError> {
-        let (number, pages) = (self.u32()?, self.u32()?);
-        let (start_ms, last_ms, gap_ms) = (self.instant()?, self.instant()?, self.instant()?);
-        let session = self.u64()?;
         Ok(Visit {
-            number,
-            pages,
-            start_ms,
-            last_ms,
-            gap_ms: (flags & HAS_GAP != 0).then_some(gap_ms),
-            session: (flags & HAS_SESSION != 0).then_some(session),
+            number: self.u32()?,
+            pages: self.u32()?,
+            start_ms: self.instant()?,
+            last_ms: self.instant()?,
+            gap_ms: if flags & HAS_GAP != 0 { Some(self.instant()?) } else { None },
+            session: if flags & HAS_SESSION != 0 { Some(self.u64()?) } else { None },
         })
     }
 
@@ -356,7 +443,9 @@ impl<'a> Reader<'a> {
             let tag = r.u8()?;
             r.scalar(tag)
         };
-        Ok(TraitValue::List(TraitList(self.list(elements, element)?)))
+        let mut list = Vec::new();
+        self.fill(&mut list, elements, element)?;
+        Ok(TraitValue::List(TraitList(list)))
     }
 
     fn scalar(&mut self, tag: u8) -> Result<TraitValue, StateError> {

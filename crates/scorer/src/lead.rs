@@ -12,9 +12,9 @@ pub(crate) const BY_VISIT: u16 = 0x8000;
 pub(crate) const NEVER: i64 = i64::MIN;
 
 /// One lead.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Lead {
-    pub(crate) id: Box<str>,
+    pub(crate) id: String,
     /// Arrival of the life's first activity.
     pub(crate) born_ms: i64,
     /// The armed deadline: never later than the first instant at which anything may change by itself.
@@ -111,22 +111,35 @@ pub(crate) struct Remembered {
     pub(crate) set: u16,
 }
 
-/// The distinct sets of rules that activities counted in. Few per lead: most of its activities are alike.
+/// The distinct sets of rules that activities counted in, each its length followed by its rules. Few per lead: most of
+/// its activities are alike.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct RuleSets(pub(crate) Vec<Box<[u16]>>);
+pub(crate) struct RuleSets(pub(crate) Vec<u16>);
 
 impl RuleSets {
+    /// The place of a set, which is added if it is new.
     pub(crate) fn intern(&mut self, rules: &[u16]) -> u16 {
-        let known = self.0.iter().position(|set| **set == *rules);
-        let at = known.unwrap_or_else(|| {
-            self.0.push(rules.into());
-            self.0.len() - 1
-        });
-        at as u16
+        let known = self.iter().position(|set| set.first() == rules.first() && set == rules);
+        known.unwrap_or_else(|| {
+            let places = self.iter().count();
+            self.0.push(rules.len() as u16);
+            self.0.extend(rules);
+            places
+        }) as u16
     }
 
     pub(crate) fn get(&self, set: u16) -> &[u16] {
-        self.0.get(usize::from(set)).map_or(&[], |rules| rules)
+        self.iter().nth(usize::from(set)).unwrap_or_default()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u16]> {
+        let mut rest = self.0.as_slice();
+        std::iter::from_fn(move || {
+            let (&length, after) = rest.split_first()?;
+            let (rules, after) = after.split_at_checked(usize::from(length))?;
+            rest = after;
+            Some(rules)
+        })
     }
 }
 
@@ -210,29 +223,28 @@ impl TraitValue {
 }
 
 impl Lead {
-    /// A lead without a past, before its first activity.
-    pub(crate) fn new(id: &str, born_ms: i64, epoch: u32) -> Lead {
-        Lead {
-            id: id.into(),
-            born_ms,
-            deadline_ms: i64::MAX,
-            last_ms: born_ms,
-            accepted_ms: born_ms,
-            floor_ms: NEVER,
-            known_since_ms: None,
-            epoch,
-            seq: 0,
-            stage: 0,
-            visit: None,
-            latches: Vec::new(),
-            facts: Vec::new(),
-            evidence: Vec::new(),
-            keys: Vec::new(),
-            remembered: Vec::new(),
-            sets: RuleSets::default(),
-            traits: Vec::new(),
-            notes: Notes::default(),
-        }
+    /// Makes it a lead without a past, before its first activity; whatever it was before is gone, its room is kept.
+    pub(crate) fn begin(&mut self, id: &str, born_ms: i64, epoch: u32) {
+        self.id.clear();
+        self.id.push_str(id);
+        self.born_ms = born_ms;
+        self.deadline_ms = i64::MAX;
+        self.last_ms = born_ms;
+        self.accepted_ms = born_ms;
+        self.floor_ms = NEVER;
+        self.known_since_ms = None;
+        self.epoch = epoch;
+        self.seq = 0;
+        self.stage = 0;
+        self.visit = None;
+        self.latches.clear();
+        self.facts.clear();
+        self.evidence.clear();
+        self.keys.clear();
+        self.remembered.clear();
+        self.sets.0.clear();
+        self.traits.clear();
+        self.notes.0.clear();
     }
 
     pub(crate) fn latched_since(&self, stage: u16) -> Option<i64> {

@@ -19,6 +19,7 @@ mod lead_key;
 mod meta;
 mod moment;
 mod outlook;
+mod overlay;
 mod plan;
 mod power;
 mod scores;

@@ -10,7 +10,7 @@ use ripen_model::expression::{Comparison, Expression, LeadAtom, LeadPredicate, L
 use crate::calendar;
 use crate::lead::{FactMark, Key, Lead, TraitValue};
 use crate::plan::Plan;
-use crate::scores::{self, Reading};
+use crate::scores::{self, Curve, Reading};
 
 /// How far from its guess the search for an instant looks first; thousandths round within seconds of it.
 const FIRST_STEP_MS: i64 = 4_000;
@@ -199,7 +199,7 @@ impl<'a> View<'a> {
         reach: Reach<'_>,
     ) -> Outlook {
         let truth = comparison.holds(self.weighted_nano(terms).cmp(&nano));
-        let is_certain = |range_of: &dyn Fn(ScoreIx) -> (i64, i64)| {
+        let is_certain = |range_of: &mut dyn FnMut(usize, ScoreIx) -> (i64, i64)| {
             let (low, high) = weighted_range(terms, range_of);
             let (low, high) = (low.cmp(&nano), high.cmp(&nano));
             match comparison {
@@ -209,14 +209,27 @@ impl<'a> View<'a> {
         };
         if let Reach::Until(end_ms, then) = reach {
             let to_ms = end_ms - 1;
-            let range_of = |score| {
+            let mut range_of = |_, score| {
                 let ends = self.now.range_to(then, score);
                 ends.unwrap_or_else(|| scores::range(self.plan, self.lead, score, self.at_ms, to_ms))
             };
-            let next_ms = if is_certain(&range_of) { end_ms } else { self.at_ms + 1 };
+            let next_ms = if is_certain(&mut range_of) { end_ms } else { self.at_ms + 1 };
             return Outlook { truth, next_ms };
         }
-        let certain_until = |to_ms: i64| is_certain(&|score| self.range(score, to_ms));
+        let curve = |&(score, _): &(ScoreIx, i64)| {
+            let one_way = self.now.moves_one_way(score);
+            one_way.then(|| Curve::new(self.plan, self.lead, score))
+        };
+        let mut curves: Vec<Option<Curve<'_>>> = terms.iter().map(curve).collect();
+        let mut certain_until = |to_ms: i64| {
+            is_certain(&mut |term, score| match &mut curves[term] {
+                Some(curve) => {
+                    let (now, then) = (self.now.milli[score.ix()], curve.milli_at(to_ms));
+                    (now.min(then), now.max(then))
+                }
+                None => scores::range(self.plan, self.lead, score, self.at_ms, to_ms),
+            })
+        };
         let settled_ms =
             terms.iter().map(|(score, _)| scores::settled_ms(self.plan, self.lead, *score)).max();
         let settled_ms = settled_ms.unwrap_or(i64::MIN);
@@ -224,16 +237,7 @@ impl<'a> View<'a> {
             return Outlook { truth, next_ms: NEVER_CHANGES };
         }
         let guess_ms = self.guess_ms(terms, nano);
-        Outlook { truth, next_ms: first_uncertain(self.at_ms, settled_ms, guess_ms, certain_until) }
-    }
-
-    /// The range of a score from now up to an instant.
-    fn range(&self, score: ScoreIx, to_ms: i64) -> (i64, i64) {
-        if !self.now.moves_one_way(score) {
-            return scores::range(self.plan, self.lead, score, self.at_ms, to_ms);
-        }
-        let (now, then) = (self.now.milli[score.ix()], scores::milli_at(self.plan, self.lead, score, to_ms));
-        (now.min(then), now.max(then))
+        Outlook { truth, next_ms: first_uncertain(self.at_ms, settled_ms, guess_ms, &mut certain_until) }
     }
 
     /// Where one score without caps would meet the constant: a place to begin the search at, never its answer.
@@ -247,11 +251,14 @@ impl<'a> View<'a> {
     }
 }
 
-/// The range of a weighted sum of scores.
-fn weighted_range(terms: &[(ScoreIx, i64)], range_of: &dyn Fn(ScoreIx) -> (i64, i64)) -> (i128, i128) {
+/// The range of a weighted sum of scores, given the range of each.
+fn weighted_range(
+    terms: &[(ScoreIx, i64)],
+    range_of: &mut dyn FnMut(usize, ScoreIx) -> (i64, i64),
+) -> (i128, i128) {
     let (mut low, mut high) = (0_i128, 0_i128);
-    for &(score, weight) in terms {
-        let (score_low, score_high) = range_of(score);
+    for (term, &(score, weight)) in terms.iter().enumerate() {
+        let (score_low, score_high) = range_of(term, score);
         let ends = [i128::from(weight) * i128::from(score_low), i128::from(weight) * i128::from(score_high)];
         low += ends[0].min(ends[1]);
         high += ends[0].max(ends[1]);
@@ -265,7 +272,7 @@ fn first_uncertain(
     sure: i64,
     unsure: i64,
     guess_ms: Option<i64>,
-    certain_until: impl Fn(i64) -> bool,
+    certain_until: &mut dyn FnMut(i64) -> bool,
 ) -> i64 {
     let (mut sure, mut unsure) = (sure, unsure);
     if let Some(guess_ms) = guess_ms.filter(|guess_ms| sure < *guess_ms && *guess_ms < unsure) {

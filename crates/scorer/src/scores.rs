@@ -4,7 +4,7 @@ use ripen_model::compiled::{FitTable, ScoreIx};
 use ripen_model::expression::{FieldValue, List};
 use ripen_model::plain_decimal_micros;
 
-use crate::evidence::{self, Decay, OCTAVES};
+use crate::evidence::{self, Decay, OCTAVES, Octave};
 use crate::lead::{Lead, TraitList, TraitValue};
 use crate::plan::Plan;
 
@@ -38,9 +38,11 @@ impl Reading {
         self.sums.resize(model.groups.len(), 0);
         self.signs.clear();
         self.signs.resize(model.scores.len(), 0);
-        for octaves in lead.evidence.chunk_by(|a, b| a.slot == b.slot) {
-            let slot = &plan.slots[usize::from(octaves[0].slot)];
-            let live = self.decays[usize::from(slot.score)].live(octaves);
+        let mut rest = lead.evidence.as_slice();
+        while let Some(&first) = rest.first() {
+            let slot = &plan.slots[usize::from(first.slot)];
+            let (live, octaves) = self.decays[usize::from(slot.score)].live_first(rest);
+            rest = &rest[octaves..];
             self.sums[usize::from(slot.group)] += i128::from(slot.points_milli) * i128::from(live);
             self.signs[usize::from(slot.score)] |= if slot.points_milli < 0 { NEGATIVE } else { POSITIVE };
         }
@@ -70,18 +72,48 @@ impl Reading {
     }
 }
 
-/// One score at an instant, thousandths.
-pub(crate) fn milli_at(plan: &Plan, lead: &Lead, score: ScoreIx, at_ms: i64) -> i64 {
-    let definition = &plan.model.scores[score.ix()];
-    let decay = Decay::at(at_ms, definition.half_life_ms);
-    let groups = plan.score_groups[score.ix()].iter();
-    let grouped: i64 = groups
-        .map(|&group| {
-            let sum: i128 = live_terms(plan, lead, group, decay).map(|(_, term)| term).sum();
-            capped(plan, group, evidence::round(decay.scaled(sum)))
-        })
-        .sum();
-    (grouped + fits_milli(plan, lead, score.ix())).clamp(definition.min_milli, definition.max_milli)
+/// What one score is made of, taken out of a lead to be read at many instants.
+#[derive(Debug)]
+pub(crate) struct Curve<'a> {
+    plan: &'a Plan,
+    score: ScoreIx,
+    /// Octaves of one slot, its points, and the place of its group in `sums`.
+    slots: Vec<(&'a [Octave], i128, usize)>,
+    fits_milli: i64,
+    sums: Vec<i128>,
+}
+
+impl<'a> Curve<'a> {
+    pub(crate) fn new(plan: &'a Plan, lead: &'a Lead, score: ScoreIx) -> Curve<'a> {
+        let groups = &plan.score_groups[score.ix()];
+        let mut slots = Vec::new();
+        for octaves in lead.evidence.chunk_by(|a, b| a.slot == b.slot) {
+            let slot = &plan.slots[usize::from(octaves[0].slot)];
+            let group = groups.iter().position(|group| *group == usize::from(slot.group));
+            slots.extend(group.map(|group| (octaves, i128::from(slot.points_milli), group)));
+        }
+        Curve {
+            plan,
+            score,
+            slots,
+            fits_milli: fits_milli(plan, lead, score.ix()),
+            sums: vec![0; groups.len()],
+        }
+    }
+
+    /// The score at an instant, thousandths.
+    pub(crate) fn milli_at(&mut self, at_ms: i64) -> i64 {
+        let definition = &self.plan.model.scores[self.score.ix()];
+        let decay = Decay::at(at_ms, definition.half_life_ms);
+        self.sums.fill(0);
+        for &(octaves, points_milli, group) in &self.slots {
+            self.sums[group] += points_milli * i128::from(decay.live_first(octaves).0);
+        }
+        let groups = self.plan.score_groups[self.score.ix()].iter().zip(&self.sums);
+        let grouped: i64 =
+            groups.map(|(&group, &sum)| capped(self.plan, group, evidence::round(decay.scaled(sum)))).sum();
+        (grouped + self.fits_milli).clamp(definition.min_milli, definition.max_milli)
+    }
 }
 
 /// A group's points after its caps.
@@ -102,7 +134,10 @@ pub(crate) fn live_terms(
     };
     lead.evidence.chunk_by(|a, b| a.slot == b.slot).filter(of_group).map(move |octaves| {
         let slot = octaves[0].slot;
-        (slot, i128::from(plan.slots[usize::from(slot)].points_milli) * i128::from(decay.live(octaves)))
+        (
+            slot,
+            i128::from(plan.slots[usize::from(slot)].points_milli) * i128::from(decay.live_first(octaves).0),
+        )
     })
 }
 

@@ -58,7 +58,9 @@ impl LeadReader {
     /// # Errors
     /// Bytes that are no lead of this model.
     pub fn read(&self, bytes: &[u8], at_ms: i64) -> Result<LeadView, StateError> {
-        Ok(view(&self.plan, &layout::decode(&self.plan, bytes)?, at_ms))
+        let mut lead = Lead::default();
+        layout::decode(&self.plan, bytes, &mut lead)?;
+        Ok(view(&self.plan, &lead, at_ms))
     }
 }
 

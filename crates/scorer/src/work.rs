@@ -1,19 +1,19 @@
 //! The open transaction of a partition: leads that were touched, deadlines that were fired.
 
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use ripen_records::{Activity, Cause, Decision, IdKind, LeadId};
 
 use crate::count;
 use crate::error::{Refused, StateError};
+use crate::evidence;
 use crate::explain::{self, Circumstances};
-use crate::layout;
+use crate::layout::{self, Encoding};
 use crate::lead::{BY_VISIT, Lead};
-use crate::lead_key::{Base, KeyHasher, LeadKey};
+use crate::lead_key::{Base, LeadKey};
 use crate::moment::{Moment, PageMemo};
 use crate::outlook::View;
+use crate::overlay::Overlay;
 use crate::plan::Plan;
 use crate::scores::Reading;
 use crate::shard::{Active, Applied, Budget};
@@ -29,9 +29,7 @@ pub(crate) struct Work {
     pub(crate) timers: Timers,
     pub(crate) clock_ms: i64,
     pub(crate) historical: bool,
-    overlay: HashMap<LeadKey, Touched, BuildHasherDefault<KeyHasher>>,
-    /// Changed leads, in the order of their first change.
-    changed: Vec<LeadKey>,
+    overlay: Overlay,
     /// What `seal` encoded; `None` for a removal.
     sealed: Vec<(LeadKey, Option<Box<[u8]>>)>,
     is_sealed: bool,
@@ -45,16 +43,7 @@ struct Scratch {
     reading: Reading,
     then: Reading,
     counted: Vec<u16>,
-    bytes: Vec<u8>,
-}
-
-/// A decoded lead of the open transaction.
-#[derive(Debug)]
-struct Touched {
-    lead: Lead,
-    is_changed: bool,
-    /// Its life is over; a next activity begins another.
-    is_removed: bool,
+    encoding: Encoding,
 }
 
 impl Work {
@@ -64,8 +53,7 @@ impl Work {
             timers: Timers::default(),
             clock_ms: i64::MIN,
             historical: false,
-            overlay: HashMap::default(),
-            changed: Vec::new(),
+            overlay: Overlay::default(),
             sealed: Vec::new(),
             is_sealed: false,
             memo: PageMemo::default(),
@@ -106,7 +94,7 @@ impl Work {
 
     /// Whether the timer is the lead's own deadline.
     fn is_wanted(&self, timer: Timer) -> Result<bool, StateError> {
-        if let Some(touched) = self.overlay.get(&timer.key) {
+        if let Some(touched) = self.overlay.get(timer.key) {
             return Ok(!touched.is_removed && touched.lead.deadline_ms == timer.deadline_ms);
         }
         match self.base.get(&timer.key) {
@@ -119,7 +107,7 @@ impl Work {
         let Work { overlay, base, scratch, clock_ms, historical, .. } = self;
         let plan = &*active.plan;
         let at_ms = timer.deadline_ms;
-        let Some(touched) = touch(overlay, base, plan, timer.key)? else { return Ok(()) };
+        let Some(touched) = overlay.touch(base, plan, timer.key)? else { return Ok(()) };
         let lead = &mut touched.lead;
         scratch.reading.read(plan, lead, at_ms);
         let is_forgotten = stages::is_forgotten(plan, lead, at_ms);
@@ -144,7 +132,7 @@ impl Work {
             lead.deadline_ms = stages::next_deadline_ms(plan, lead, at_ms, &mut scratch.reading);
             self.timers.arm(Timer { deadline_ms: lead.deadline_ms, key: timer.key });
         }
-        mark_changed(touched, &mut self.changed, timer.key);
+        touched.is_changed = true;
         Ok(())
     }
 
@@ -160,16 +148,14 @@ impl Work {
         let plan = &*active.plan;
         let key = LeadKey::of(lead_id);
         let arrival_ms = activity.arrival_ms.min(*clock_ms);
-        let is_new_lead = !is_alive(overlay, base, key);
-        if is_new_lead {
-            LeadId::parse(lead_id)?;
-            // A life that ended in this transaction makes room for the next one; the lead stays listed as changed.
-            let is_changed = overlay.get(&key).is_some_and(|touched| touched.is_changed);
-            let lead = Lead::new(lead_id, arrival_ms, active.epoch);
-            overlay.insert(key, Touched { lead, is_changed, is_removed: true });
-        }
-        let Some(touched) = touch(overlay, base, plan, key)? else {
-            return Err(StateError::OtherLead.into());
+        let alive = overlay.touch(base, plan, key)?.is_some_and(|touched| !touched.is_removed);
+        let touched = if alive { overlay.touch(base, plan, key)? } else { None };
+        let touched = match touched {
+            Some(touched) => touched,
+            None => {
+                LeadId::parse(lead_id)?;
+                overlay.begin(key, lead_id, arrival_ms, active.epoch)
+            }
         };
         let known = is_known(lead_id) || activity.ids.iter().any(|id| is_known(id));
         let mut moment = Moment::new(plan, memo, activity, known, arrival_ms);
@@ -200,33 +186,36 @@ impl Work {
                 self.timers.arm(Timer { deadline_ms, key });
             }
         }
-        mark_changed(touched, &mut self.changed, key);
-        Ok(Applied::Accepted { counted: scratch.counted.len() as u16, is_new_lead })
+        touched.is_changed = true;
+        Ok(Applied::Accepted { counted: scratch.counted.len() as u16, is_new_lead: !alive })
     }
 
     /// A lead as it stands in the open transaction.
     pub(crate) fn view(&self, plan: &Plan, key: LeadKey, at_ms: i64) -> Result<Option<LeadView>, StateError> {
-        if let Some(touched) = self.overlay.get(&key) {
+        if let Some(touched) = self.overlay.get(key) {
             return Ok((!touched.is_removed).then(|| view::view(plan, &touched.lead, at_ms)));
         }
         let Some(bytes) = self.base.get(&key) else { return Ok(None) };
-        Ok(Some(view::view(plan, &layout::decode(plan, &bytes)?, at_ms)))
+        let mut lead = Lead::default();
+        layout::decode(plan, &bytes, &mut lead)?;
+        Ok(Some(view::view(plan, &lead, at_ms)))
     }
 
     /// Encodes every changed lead, once.
     pub(crate) fn seal(&mut self, active: &Active, write: &mut impl FnMut(&str, Option<&[u8]>)) {
         self.sealed.clear();
-        for &key in &self.changed {
-            let Some(Touched { lead, is_removed, .. }) = self.overlay.get(&key) else { continue };
-            if *is_removed {
+        let encoding = &mut self.scratch.encoding;
+        for touched in self.overlay.changed() {
+            let lead = &mut touched.lead;
+            if touched.is_removed {
                 write(&lead.id, None);
-                self.sealed.push((key, None));
+                self.sealed.push((touched.key, None));
                 continue;
             }
-            self.scratch.bytes.clear();
-            layout::encode(&active.plan, lead, &mut self.scratch.bytes);
-            write(&lead.id, Some(&self.scratch.bytes));
-            self.sealed.push((key, Some(self.scratch.bytes.as_slice().into())));
+            evidence::prune(&mut lead.evidence, &active.plan.slots, lead.last_ms);
+            encoding.encode(&active.plan, lead);
+            write(&lead.id, Some(&encoding.bytes));
+            self.sealed.push((touched.key, Some(encoding.bytes.as_slice().into())));
         }
         self.is_sealed = true;
     }
@@ -262,7 +251,6 @@ impl Work {
 
     fn forget_stage(&mut self) {
         self.overlay.clear();
-        self.changed.clear();
         self.is_sealed = false;
     }
 }
@@ -304,43 +292,12 @@ fn note(plan: &Plan, lead: &mut Lead, moment: &Moment<'_>, counted: &[u16]) {
     }
 }
 
-type Overlay = HashMap<LeadKey, Touched, BuildHasherDefault<KeyHasher>>;
-
-/// The decoded lead, from the open transaction or from the base.
-fn touch<'o>(
-    overlay: &'o mut Overlay,
-    base: &Base,
-    plan: &Plan,
-    key: LeadKey,
-) -> Result<Option<&'o mut Touched>, StateError> {
-    use std::collections::hash_map::Entry;
-    match overlay.entry(key) {
-        Entry::Occupied(entry) => Ok(Some(entry.into_mut())),
-        Entry::Vacant(entry) => {
-            let Some(bytes) = base.get(&key) else { return Ok(None) };
-            let lead = layout::decode(plan, &bytes)?;
-            Ok(Some(entry.insert(Touched { lead, is_changed: false, is_removed: false })))
-        }
-    }
-}
-
-fn is_alive(overlay: &Overlay, base: &Base, key: LeadKey) -> bool {
-    overlay.get(&key).map_or_else(|| base.contains_key(&key), |touched| !touched.is_removed)
-}
-
 fn lead_id_of(overlay: &Overlay, base: &Base, key: LeadKey) -> Option<Box<str>> {
-    if let Some(touched) = overlay.get(&key) {
-        return Some(touched.lead.id.clone());
+    if let Some(touched) = overlay.get(key) {
+        return Some(touched.lead.id.as_str().into());
     }
     let bytes = base.get(&key)?;
     layout::header(&bytes).ok().map(|header| header.lead_id.into())
-}
-
-fn mark_changed(touched: &mut Touched, changed: &mut Vec<LeadKey>, key: LeadKey) {
-    if !touched.is_changed {
-        touched.is_changed = true;
-        changed.push(key);
-    }
 }
 
 /// Whether an id is more than a cookie or a device.

@@ -1,0 +1,98 @@
+//! Decoded leads of the open transaction.
+//!
+//! Their room is kept from one transaction to the next: decoding a lead then copies, and allocates nothing.
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+
+use crate::error::StateError;
+use crate::layout;
+use crate::lead::Lead;
+use crate::lead_key::{Base, KeyHasher, LeadKey};
+use crate::plan::Plan;
+
+/// Leads whose room is kept between transactions; a transaction may touch more.
+const KEPT_LEADS: usize = 8_192;
+
+/// A decoded lead.
+#[derive(Debug)]
+pub(crate) struct Touched {
+    pub(crate) key: LeadKey,
+    pub(crate) lead: Lead,
+    /// Its bytes have to be written.
+    pub(crate) is_changed: bool,
+    /// Its life is over, or has not begun.
+    pub(crate) is_removed: bool,
+}
+
+/// The leads that the open transaction has touched, in the order in which it did.
+#[derive(Debug, Default)]
+pub(crate) struct Overlay {
+    places: HashMap<LeadKey, usize, BuildHasherDefault<KeyHasher>>,
+    /// Those in use first, then room to be used again.
+    leads: Vec<Touched>,
+}
+
+impl Overlay {
+    pub(crate) fn get(&self, key: LeadKey) -> Option<&Touched> {
+        self.places.get(&key).map(|place| &self.leads[*place])
+    }
+
+    /// The lead, decoded from the base at its first touch.
+    pub(crate) fn touch(
+        &mut self,
+        base: &Base,
+        plan: &Plan,
+        key: LeadKey,
+    ) -> Result<Option<&mut Touched>, StateError> {
+        if let Some(place) = self.places.get(&key) {
+            return Ok(Some(&mut self.leads[*place]));
+        }
+        let Some(bytes) = base.get(&key) else { return Ok(None) };
+        let touched = self.room();
+        layout::decode(plan, &bytes, &mut touched.lead)?;
+        Ok(Some(self.take_room(key)))
+    }
+
+    /// A lead whose life has not begun yet, in the place of one whose life is over.
+    pub(crate) fn begin(&mut self, key: LeadKey, lead_id: &str, born_ms: i64, epoch: u32) -> &mut Touched {
+        let touched = match self.places.get(&key) {
+            Some(place) => &mut self.leads[*place],
+            None => {
+                self.room();
+                self.take_room(key)
+            }
+        };
+        touched.lead.begin(lead_id, born_ms, epoch);
+        touched.is_removed = true;
+        touched
+    }
+
+    /// The touched leads that have changed.
+    pub(crate) fn changed(&mut self) -> impl Iterator<Item = &mut Touched> {
+        self.leads[..self.places.len()].iter_mut().filter(|touched| touched.is_changed)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.places.clear();
+        self.leads.truncate(KEPT_LEADS);
+    }
+
+    /// The first lead that is not in use.
+    fn room(&mut self) -> &mut Touched {
+        let used = self.places.len();
+        if used == self.leads.len() {
+            let key = LeadKey::of("");
+            self.leads.push(Touched { key, lead: Lead::default(), is_changed: false, is_removed: false });
+        }
+        &mut self.leads[used]
+    }
+
+    fn take_room(&mut self, key: LeadKey) -> &mut Touched {
+        let used = self.places.len();
+        self.places.insert(key, used);
+        let touched = &mut self.leads[used];
+        (touched.key, touched.is_changed, touched.is_removed) = (key, false, false);
+        touched
+    }
+}
