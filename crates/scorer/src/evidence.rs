@@ -74,42 +74,29 @@ pub(crate) struct Decay {
     k: i64,
     /// `2^(−σ/H)` in Q32, up to and including 2³².
     m: u64,
-    decays: bool,
 }
 
 impl Decay {
     pub(crate) fn at(at_ms: i64, half_life_ms: Option<i64>) -> Decay {
         match half_life_ms {
-            None => Decay { k: 0, m: UNIT, decays: false },
+            None => Decay { k: 0, m: UNIT },
             Some(half_life_ms) => Decay {
                 k: at_ms.div_euclid(half_life_ms),
                 m: power(at_ms.rem_euclid(half_life_ms) as u64, half_life_ms as u64) >> 31,
-                decays: true,
             },
         }
     }
 
-    /// The part of an octave's weight that is left, before `m`.
-    fn left(self, octave: &Octave) -> u64 {
-        if !self.decays {
-            return octave.weight;
+    /// `A`: the live evidence of one slot, given its octaves.
+    pub(crate) fn live(self, octaves: &[Octave]) -> u64 {
+        let mut live = 0_u64;
+        for octave in octaves {
+            // No match is younger than the instant it is read at; one that is too old weighs nothing.
+            let age = self.k.wrapping_sub(octave.k) as u64;
+            let left = if age < OCTAVES as u64 { octave.weight >> age } else { 0 };
+            live = live.saturating_add(left);
         }
-        match self.k - octave.k {
-            age @ 0..OCTAVES => octave.weight >> age,
-            // No match is younger than the instant it is read at; an older one weighs nothing.
-            _ => 0,
-        }
-    }
-
-    /// `A`: the live evidence of the slot that `octaves` begin with, and the number of its octaves.
-    pub(crate) fn live_first(self, octaves: &[Octave]) -> (u64, usize) {
-        let Some(first) = octaves.first() else { return (0, 0) };
-        let (mut live, mut count) = (0_u64, 0);
-        for octave in octaves.iter().take_while(|octave| octave.slot == first.slot) {
-            live = live.saturating_add(self.left(octave));
-            count += 1;
-        }
-        (live.min(LARGEST_EVIDENCE), count)
+        live.min(LARGEST_EVIDENCE)
     }
 
     /// A weighted sum of live evidence at this instant, before rounding.
@@ -140,7 +127,7 @@ mod tests {
             count(&mut octaves, 0, &slot(half_life), t, true);
             for (age, thousandths) in [(0, 1_000_000), (604_800_000, 500_000), (2 * 604_800_000, 250_000)] {
                 let decay = Decay::at(t + age, half_life);
-                let live = i128::from(decay.live_first(&octaves).0);
+                let live = i128::from(decay.live(&octaves));
                 assert_eq!(round(decay.scaled(live * 1_000_000)), thousandths, "t = {t}, age = {age}");
             }
         }
@@ -168,8 +155,8 @@ mod tests {
         let slot = slot(Some(1_000));
         let mut octaves = Vec::new();
         count(&mut octaves, 0, &slot, 999, true);
-        assert_ne!(Decay::at(31_999, Some(1_000)).live_first(&octaves).0, 0);
-        assert_eq!(Decay::at(32_000, Some(1_000)).live_first(&octaves).0, 0);
+        assert_ne!(Decay::at(31_999, Some(1_000)).live(&octaves), 0);
+        assert_eq!(Decay::at(32_000, Some(1_000)).live(&octaves), 0);
         prune(&mut octaves, &[slot], 31_999);
         assert_eq!(octaves.len(), 1);
         prune(&mut octaves, &[slot], 32_000);

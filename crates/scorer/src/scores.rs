@@ -38,11 +38,9 @@ impl Reading {
         self.sums.resize(model.groups.len(), 0);
         self.signs.clear();
         self.signs.resize(model.scores.len(), 0);
-        let mut rest = lead.evidence.as_slice();
-        while let Some(&first) = rest.first() {
-            let slot = &plan.slots[usize::from(first.slot)];
-            let (live, octaves) = self.decays[usize::from(slot.score)].live_first(rest);
-            rest = &rest[octaves..];
+        for octaves in lead.evidence.chunk_by(|a, b| a.slot == b.slot) {
+            let slot = &plan.slots[usize::from(octaves[0].slot)];
+            let live = self.decays[usize::from(slot.score)].live(octaves);
             self.sums[usize::from(slot.group)] += i128::from(slot.points_milli) * i128::from(live);
             self.signs[usize::from(slot.score)] |= if slot.points_milli < 0 { NEGATIVE } else { POSITIVE };
         }
@@ -107,7 +105,7 @@ impl<'a> Curve<'a> {
         let decay = Decay::at(at_ms, definition.half_life_ms);
         self.sums.fill(0);
         for &(octaves, points_milli, group) in &self.slots {
-            self.sums[group] += points_milli * i128::from(decay.live_first(octaves).0);
+            self.sums[group] += points_milli * i128::from(decay.live(octaves));
         }
         let groups = self.plan.score_groups[self.score.ix()].iter().zip(&self.sums);
         let grouped: i64 =
@@ -134,10 +132,7 @@ pub(crate) fn live_terms(
     };
     lead.evidence.chunk_by(|a, b| a.slot == b.slot).filter(of_group).map(move |octaves| {
         let slot = octaves[0].slot;
-        (
-            slot,
-            i128::from(plan.slots[usize::from(slot)].points_milli) * i128::from(decay.live_first(octaves).0),
-        )
+        (slot, i128::from(plan.slots[usize::from(slot)].points_milli) * i128::from(decay.live(octaves)))
     })
 }
 
