@@ -275,6 +275,20 @@ fn a_broker_that_dies_and_comes_back_costs_nothing() {
 }
 
 #[test]
+fn a_record_over_a_topics_limit_is_named_with_topic_and_size() {
+    let topics = made("large");
+    let mut out = Outbox::default();
+    // Does not compress much: the brokers' limit is for the compressed batch.
+    let letter = |n: u32| char::from(b'!' + (n.wrapping_mul(2_654_435_761) >> 25) as u8 % 90);
+    let text: String = (0..2_000_000).map(|n: u32| letter(n ^ n.wrapping_mul(n) >> 7)).collect();
+    push(&mut out, &topics.output, "k1", &text, 1);
+    let error = admin::append_transactionally(&kafka(), &format!("{}-feed", topics.input), &out).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("2000002 bytes") && text.contains(&topics.output), "{text}");
+    assert_eq!(contents(&topics, &topics.output), Vec::<String>::new());
+}
+
+#[test]
 fn topics_are_made_checked_and_named_when_wrong() {
     let topics = Topics::new(&topic_prefix("topics"));
     let mut specs = specs(&topics);

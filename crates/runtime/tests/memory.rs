@@ -324,6 +324,21 @@ fn a_worker_that_needs_a_new_producer_too_often_ends() {
 }
 
 #[test]
+fn a_worker_whose_every_transaction_is_aborted_ends() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let always = |_, call| {
+        (call == Call::SendOffsets).then_some(Fault { class: ErrorClass::Abortable, takes_effect: false })
+    };
+    let client = FaultyLog::new(client(&log, &topics, "a"), always);
+    let mut worker = Worker::new(client, Counter::new(&topics), config()).unwrap();
+    log.append(&feed(&topics, &[1], 1));
+    let error = run_until_idle(&mut [&mut worker], 0).unwrap_err();
+    assert!(matches!(error, WorkerError::Stuck { .. }), "{error}");
+    assert_eq!(worker.operator().total(), 0);
+}
+
+#[test]
 fn missing_and_unequal_topics_are_named() {
     let topics = Topics::new("");
     let bare = MemoryLog::new(&[MemoryTopic::new(&topics.input, 4), MemoryTopic::new(&topics.output, 1)]);

@@ -21,6 +21,9 @@ use crate::outbox::Outbox;
 
 /// How long the cluster may take to carry out a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// New topics get their leaders a moment later; looked for this often, at these distances.
+const LEADER_PAUSES: u32 = 100;
+const LEADER_PAUSE: Duration = Duration::from_millis(100);
 /// A broker setting that decides how soon readers go on after a frozen writer's transaction has timed out.
 const CLEANUP_SETTING: &str = "transaction.abort.timed.out.transaction.cleanup.interval.ms";
 const CLEANUP_LIMIT_MS: i64 = 1_000;
@@ -195,7 +198,29 @@ pub fn apply(config: &KafkaConfig, specs: &[TopicSpec]) -> Result<Vec<String>, L
             }
         }
     }
+    await_leaders(&client, config, specs)?;
     Ok(names)
+}
+
+/// Returns once every topic can be written to, or after [`LEADER_PAUSES`].
+fn await_leaders(
+    client: &AdminClient<Quiet>,
+    config: &KafkaConfig,
+    specs: &[TopicSpec],
+) -> Result<(), LogError> {
+    for _ in 0..LEADER_PAUSES {
+        let metadata = metadata(client, config)?;
+        let led = |name: &str| {
+            let topic =
+                metadata.topics().iter().find(|found| found.name() == name && found.error().is_none());
+            topic.is_some_and(|topic| topic.partitions().iter().all(|partition| partition.leader() >= 0))
+        };
+        if specs.iter().all(|spec| led(&spec.name)) {
+            return Ok(());
+        }
+        std::thread::park_timeout(LEADER_PAUSE);
+    }
+    Ok(())
 }
 
 /// Writes records in one transaction. Two callers with the same id fence each other.

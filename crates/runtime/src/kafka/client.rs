@@ -9,6 +9,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
 use rdkafka::producer::{DeliveryResult, NoCustomPartitioner, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
@@ -48,11 +49,17 @@ pub(super) struct Quiet {
     pub(super) transport_error: Arc<AtomicBool>,
     /// What the client said about its last error; the error itself has only a code.
     reason: Arc<Mutex<String>>,
+    /// The first record that could not be delivered.
+    undelivered: Arc<Mutex<Option<(RDKafkaErrorCode, String)>>>,
 }
 
 impl Quiet {
     pub(super) fn reason(&self) -> String {
         lock(&self.reason).clone()
+    }
+
+    pub(super) fn take_undelivered(&self) -> Option<(RDKafkaErrorCode, String)> {
+        lock(&self.undelivered).take()
     }
 }
 
@@ -77,9 +84,13 @@ impl ProducerContext<NoCustomPartitioner> for Quiet {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
-        if let Err((error, _)) = result {
-            debug!(target: "kafka", "a record was not delivered: {error}");
-        }
+        let Err((error, message)) = result else { return };
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        let bytes = message.key_len() + message.payload_len();
+        let (topic, partition) = (message.topic(), message.partition());
+        let text = format!("a record of {bytes} bytes for {topic}[{partition}] was not delivered: {error}");
+        debug!(target: "kafka", "{text}");
+        lock(&self.undelivered).get_or_insert((code, text));
     }
 }
 

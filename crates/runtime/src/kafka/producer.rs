@@ -1,8 +1,7 @@
 //! The transactional producer.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -28,7 +27,7 @@ const QUEUE_PAUSE: Duration = Duration::from_millis(1);
 
 pub(super) struct TransactionalProducer {
     producer: ThreadedProducer<Quiet>,
-    transport_error: Arc<AtomicBool>,
+    context: Quiet,
 }
 
 impl fmt::Debug for TransactionalProducer {
@@ -48,23 +47,25 @@ impl TransactionalProducer {
             .set("delivery.report.only.error", "true")
             .set("linger.ms", "1")
             .set("queue.buffering.max.messages", "1000000");
-        if !config
-            .properties
-            .iter()
-            .any(|(name, _)| name == "compression.type" || name == "compression.codec")
-        {
+        let configured =
+            |names: [&str; 2]| config.properties.iter().any(|(name, _)| names.contains(&name.as_str()));
+        if !configured(["compression.type", "compression.codec"]) {
             client.set("compression.type", "lz4");
         }
+        if !configured(["message.max.bytes", "max.message.bytes"]) {
+            // The default of 1,000,000 lies below the brokers' own: each topic's limit decides, not ours.
+            client.set("message.max.bytes", "16777216");
+        }
         let context = Quiet::default();
-        let transport_error = Arc::clone(&context.transport_error);
-        let producer: ThreadedProducer<Quiet> = created(client.create_with_context(context))?;
+        let producer: ThreadedProducer<Quiet> = created(client.create_with_context(context.clone()))?;
         let init = producer.init_transactions(Duration::from_secs(10));
         init.map_err(|error| classify(Call::Recreate, &error))?;
-        Ok(TransactionalProducer { producer, transport_error })
+        Ok(TransactionalProducer { producer, context })
     }
 
     pub(super) fn begin(&self) -> Result<(), LogError> {
-        self.transport_error.store(false, Ordering::Relaxed);
+        self.context.transport_error.store(false, Ordering::Relaxed);
+        self.context.take_undelivered();
         self.producer.begin_transaction().map_err(|error| classify(Call::Begin, &error))
     }
 
@@ -119,7 +120,16 @@ impl TransactionalProducer {
             }
             pause(DRAIN_PAUSE);
         }
-        Ok(())
+        match self.context.take_undelivered() {
+            None => Ok(()),
+            // The same record will be refused again; a new producer does not help, and soon the worker ends.
+            Some((RDKafkaErrorCode::MessageSizeTooLarge, message)) => {
+                Err(LogError { class: ErrorClass::Fatal, call: Call::Produce, place: None, message })
+            }
+            Some((_, message)) => {
+                Err(LogError { class: ErrorClass::Abortable, call: Call::Produce, place: None, message })
+            }
+        }
     }
 
     pub(super) fn send_offsets(
@@ -150,7 +160,7 @@ impl TransactionalProducer {
 
     /// Whether a connection broke since the last begin.
     pub(super) fn was_unsteady(&self) -> bool {
-        self.transport_error.load(Ordering::Relaxed)
+        self.context.transport_error.load(Ordering::Relaxed)
     }
 }
 

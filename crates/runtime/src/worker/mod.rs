@@ -144,6 +144,16 @@ pub enum WorkerError {
         /// The last reason.
         error: LogError,
     },
+    /// No transaction could be committed for too long.
+    #[error("{service}: {count} transactions in a row were aborted, last because of: {error}")]
+    Stuck {
+        /// The service.
+        service: String,
+        /// How many.
+        count: u32,
+        /// The last reason.
+        error: LogError,
+    },
     /// A call failed that cannot be repeated.
     #[error("{service}: {error}")]
     Log {
@@ -182,6 +192,7 @@ pub struct Worker<L, O> {
     full: bool,
     transactions: u64,
     recreations_ms: VecDeque<i64>,
+    aborts_in_a_row: u32,
     read: RecordBatch,
     ended: Vec<TopicPartition>,
     holds: Vec<TopicPartition>,
@@ -211,6 +222,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
             full: false,
             transactions: 0,
             recreations_ms: VecDeque::new(),
+            aborts_in_a_row: 0,
             read: RecordBatch::new(),
             ended: Vec::new(),
             holds: Vec::new(),

@@ -24,6 +24,9 @@ const SLOW_COMMIT_MS: i64 = 2_000;
 const RECREATION_LIMIT: usize = 5;
 const RECREATION_WINDOW_MS: i64 = 10 * 60_000;
 
+/// More aborted transactions than this in a row, and the worker ends: a minute at the least, at one per pause.
+const ABORT_LIMIT: u32 = 1_200;
+
 /// How a transaction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -50,8 +53,14 @@ impl<L: Log, O: Operator> Worker<L, O> {
         metrics::counter!(names::TRANSACTIONS_TOTAL, "service" => self.config.service.clone(), "result" => result)
             .increment(1);
         match end {
-            End::Committed => self.merge(),
-            End::Aborted => self.rerun(),
+            End::Committed => {
+                self.aborts_in_a_row = 0;
+                self.merge();
+            }
+            End::Aborted => {
+                self.aborts_in_a_row += 1;
+                self.rerun();
+            }
         }
         if end == End::Committed && (took_ms > SLOW_COMMIT_MS || self.log.commit_was_unsteady()) {
             warn!(service = self.config.service, took_ms, "slow or unsteady commit: replacing the producer");
@@ -159,6 +168,10 @@ impl<L: Log, O: Operator> Worker<L, O> {
         warn!(service = self.config.service, class = ?error.class, "transaction failed: {error}");
         match decide(error.call, error.class, true) {
             Action::Exit => Err(self.give_up(error)),
+            _ if self.aborts_in_a_row >= ABORT_LIMIT => {
+                let service = self.config.service.clone();
+                Err(WorkerError::Stuck { service, count: self.aborts_in_a_row, error })
+            }
             Action::AbortAndRerun | Action::Repeat => match self.repeat(|worker| worker.log.abort()) {
                 Ok(()) => {
                     // Whatever made it fail, the group's next word perhaps, needs a moment.
