@@ -24,9 +24,8 @@ fn main() {
                 let path = format!("/models/m{}", n % 6);
                 let at = START_MS + (lead as i64) / 10 + n * 60_000;
                 let record = ActivityRecord::Activity(activity(&id, &event_id, &path, at));
-                shard
-                    .apply(&id, &record, START_MS, &mut Budget::new(10_000), &mut Vec::new())
-                    .expect("scored");
+                let applied = shard.apply(&id, &record, at, &mut Budget::new(10_000), &mut Vec::new());
+                assert!(matches!(applied, Ok(Applied::Accepted { .. })), "{applied:?}");
             }
             if lead % hot::BATCH == hot::BATCH - 1 {
                 shard.seal(&mut |_, value| encoded_bytes += value.map_or(0, <[u8]>::len));
