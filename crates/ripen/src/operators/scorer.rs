@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ripen_model::Model;
 use ripen_records::{
     ActivityRecord, Change, Decision, DecodeError, Switch, Tick, Topics, decode_activity, encode_activity,
     encode_decision,
 };
 use ripen_runtime::{Blocked, Changelog, Headers, Operator, OutRecord, Outbox, Outcome, Record, To, Wiring};
-use ripen_scorer::{Applied, Base, Budget, Refused, STATE_FORMAT, Shard};
+use ripen_scorer::{Applied, Base, Budget, Refused, SEMANTICS, STATE_FORMAT, Shard};
 
 use super::counts::Counts;
 use super::dead_letter::{self, Refusal};
@@ -85,6 +86,12 @@ impl ScorerOperator {
             },
             _ => None,
         };
+        // Asked before the deadlines in front of the switch fire: a record that blocks leaves nothing staged.
+        if let Some((switch, model)) = &model
+            && let Err(refused) = can_switch(shard, switch, model)
+        {
+            return Outcome::Blocked(blocked(&refused));
+        }
         let room = u32::try_from(out.remaining()).unwrap_or(u32::MAX);
         self.decisions.clear();
         let mut applied =
@@ -101,15 +108,11 @@ impl ScorerOperator {
             }
             Err(Refused::NoModel) => Outcome::Blocked(no_model()),
             Err(
-                refused @ (Refused::SwitchVersion { .. } | Refused::SwitchModel { .. } | Refused::State(_)),
-            ) => Outcome::Blocked(Blocked {
-                reason: refused.to_string(),
-                advice: "run the version of ripen that wrote it, or a newer one".to_owned(),
-            }),
-            Err(refused @ Refused::SwitchAgain { .. }) => Outcome::Blocked(Blocked {
-                reason: refused.to_string(),
-                advice: "activate the other model under another prefix".to_owned(),
-            }),
+                refused @ (Refused::SwitchVersion { .. }
+                | Refused::SwitchModel { .. }
+                | Refused::SwitchAgain { .. }
+                | Refused::State(_)),
+            ) => Outcome::Blocked(blocked(&refused)),
             Err(refused @ Refused::Unsupported { .. }) => {
                 self.refuse(record, "unsupported_record", &refused.to_string(), out)
             }
@@ -280,6 +283,28 @@ fn outcome_word(applied: Applied) -> &'static str {
     }
 }
 
+/// What [`Shard::switch`] will answer.
+fn can_switch(shard: &Shard, switch: &Switch<'_>, model: &Model) -> Result<(), Refused> {
+    if switch.semantics != SEMANTICS || switch.state_format != STATE_FORMAT {
+        let Switch { semantics, state_format, .. } = *switch;
+        return Err(Refused::SwitchVersion { semantics, state_format });
+    }
+    match shard.epoch() {
+        Some((_, active)) if active != model.hash => {
+            Err(Refused::SwitchAgain { active: active.to_owned(), asked: model.hash.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn blocked(refused: &Refused) -> Blocked {
+    let advice = match refused {
+        Refused::SwitchAgain { .. } => "activate the other model under another prefix",
+        _ => "run the version of ripen that wrote it, or a newer one",
+    };
+    Blocked { reason: refused.to_string(), advice: advice.to_owned() }
+}
+
 fn unknown_model(switch: &Switch<'_>) -> Blocked {
     Blocked {
         reason: format!("switch to model {}, which is not known here", &*switch.model_hash),
@@ -299,5 +324,85 @@ fn unusable(reason: &str) -> Blocked {
     Blocked {
         reason: format!("changelog record cannot be used: {reason}"),
         advice: "run the version of ripen that wrote it, or start anew under another prefix".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ripen_ingest::{Arrival, Format, Limits};
+    use ripen_records::{Text, encode_activity};
+    use ripen_runtime::TimestampType;
+
+    use super::super::IngestOperator;
+    use super::*;
+
+    const DAY_MS: i64 = 86_400_000;
+
+    fn record<'a>(topic: &'a str, key: Option<&'a [u8]>, value: &'a [u8], timestamp_ms: i64) -> Record<'a> {
+        Record {
+            topic,
+            partition: 0,
+            offset: 0,
+            timestamp_ms,
+            timestamp_type: TimestampType::CreateTime,
+            key,
+            value: Some(value),
+            headers: Headers::EMPTY,
+        }
+    }
+
+    /// A lead in a stage that it will leave by itself; its partition's one activity was at 0.
+    fn scorer_with_a_lead(hash: &str, file: &str) -> ScorerOperator {
+        let topics = Topics::with_prefix("");
+        let source = [("clicks".to_owned(), Format::Segment)];
+        let mut ingest = IngestOperator::new(topics.clone(), source, Limits::default(), Arrival::Source);
+        let mut scorer = ScorerOperator::new(topics);
+        ingest.table_record("", hash.as_bytes(), Some(file.as_bytes()));
+        scorer.table_record("", hash.as_bytes(), Some(file.as_bytes()));
+        scorer.assigned(0);
+        let (mut activities, mut out) = (Outbox::default(), Outbox::default());
+        let click = br#"{"type":"track","messageId":"m1","anonymousId":"a1","event":"form_submit",
+            "properties":{"form":"price_list"}}"#;
+        let _ = ingest.apply(&record("clicks", None, click, 0), &mut activities);
+        let first = switch(hash, SEMANTICS);
+        let activity = activities.get(0);
+        for (key, value) in [(None, first.as_slice()), (activity.key, activity.value.expect("a value"))] {
+            let outcome = scorer.apply(&record(activity.topic, key, value, 0), &mut out);
+            assert_eq!(outcome, Outcome::Applied);
+        }
+        assert_eq!(out.len(), 1, "it is in a stage");
+        scorer.committed();
+        scorer
+    }
+
+    fn switch(hash: &str, semantics: u16) -> Vec<u8> {
+        let switch = Switch {
+            epoch: 2,
+            model_hash: Text::from(hash),
+            semantics,
+            state_format: STATE_FORMAT,
+            at_ms: 0,
+        };
+        let mut value = Vec::new();
+        encode_activity(&ActivityRecord::Switch(switch), &mut value).expect("it fits");
+        value
+    }
+
+    #[test]
+    fn a_switch_that_blocks_leaves_nothing_staged() {
+        let file = include_str!("../../../../models/auto-dealer.yaml");
+        let hash = ripen_model::compile("auto-dealer.yaml", file).expect("it compiles").hash;
+        let mut scorer = scorer_with_a_lead(&hash, file);
+        let before = (scorer.next_deadline(0), scorer.clock(0));
+        assert!(before.0.is_some_and(|deadline_ms| deadline_ms < 500 * DAY_MS), "{before:?}");
+        let mut out = Outbox::default();
+        let newer = switch(&hash, SEMANTICS + 1);
+        let outcome = scorer.apply(&record("activities", None, &newer, 500 * DAY_MS), &mut out);
+        assert!(matches!(outcome, Outcome::Blocked(_)), "{outcome:?}");
+        assert_eq!((out.len(), scorer.next_deadline(0), scorer.clock(0)), (0, before.0, before.1));
+        let same = switch(&hash, SEMANTICS);
+        let outcome = scorer.apply(&record("activities", None, &same, 500 * DAY_MS), &mut out);
+        assert_eq!(outcome, Outcome::Applied);
+        assert_eq!(out.len(), 1, "the deadline in front of it has fired");
     }
 }
