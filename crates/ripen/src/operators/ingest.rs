@@ -11,6 +11,9 @@ use super::dead_letter::{self, Place, Refusal};
 use super::scorer::no_model;
 use super::{Models, needed};
 
+/// The largest activity that is written: with its key and frame below a topic's usual limit of 1 MiB.
+const ACTIVITY_BYTES: usize = 1_000_000;
+
 /// Reads source topics of known formats.
 #[derive(Debug)]
 pub struct IngestOperator {
@@ -82,8 +85,13 @@ impl Operator for IngestOperator {
         let mut dead = Dead::default();
         ingest.read(format, &source, record.value, &mut |element: Element<'_>| match element.outcome {
             ripen_ingest::Outcome::Accepted { activity, .. } => {
-                counts.add("accepted");
-                write_activity(topics, activity, encoded, out);
+                match write_activity(topics, activity, encoded, out) {
+                    Ok(()) => counts.add("accepted"),
+                    Err(bytes) => {
+                        counts.add_dead_letter(DeadReason::TooLarge.as_str());
+                        dead.add(DeadReason::TooLarge, &format!("activity of {bytes} bytes"), element.index);
+                    }
+                }
             }
             ripen_ingest::Outcome::Filtered(reason) => counts.add(reason.as_str()),
             ripen_ingest::Outcome::DeadLetter { reason, detail } => {
@@ -139,12 +147,22 @@ impl Dead {
     }
 }
 
-fn write_activity(topics: &Topics, activity: Activity<'_>, encoded: &mut Vec<u8>, out: &mut Outbox) {
+/// Writes an activity; one that its topic would refuse, which would stop the stream for good, is answered with its
+/// size.
+fn write_activity(
+    topics: &Topics,
+    activity: Activity<'_>,
+    encoded: &mut Vec<u8>,
+    out: &mut Outbox,
+) -> Result<(), usize> {
     let lead = activity.ids[0].clone();
     let arrival_ms = activity.arrival_ms;
     encoded.clear();
     encode_activity(&ActivityRecord::Activity(activity), encoded)
         .expect("an activity of our own fits its schema");
+    if encoded.len() > ACTIVITY_BYTES {
+        return Err(encoded.len());
+    }
     out.push(&OutRecord {
         topic: &topics.activities,
         to: To::Key,
@@ -154,4 +172,65 @@ fn write_activity(topics: &Topics, activity: Activity<'_>, encoded: &mut Vec<u8>
         // The broker overwrites it (`LogAppendTime`); over a log of its own it is the clock.
         timestamp_ms: Some(arrival_ms),
     });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use ripen_runtime::TimestampType;
+
+    use super::*;
+
+    /// A model that reads a property in each of `count` rules.
+    fn model(count: usize) -> String {
+        let mut model = "apiVersion: ripen/v1\n\
+            model: {id: wide, version: 1, agreed_by: [marketing], requires_agreement_of: [marketing]}\n\
+            scores: {interest: {half_life: 7d, range: [0, 100]}}\n\
+            stages: [{id: visitor, owner: marketing}, {id: warm, owner: marketing, enter: \"score.interest >= 5\"}]\n\
+            rules:\n"
+            .to_owned();
+        for n in 0..count {
+            let _ = writeln!(
+                model,
+                "  - {{id: r{n}, event: x, where: \"properties.p{n} == 'a'\", points: {{interest: 5}}, \
+                 once_per: [day]}}"
+            );
+        }
+        model
+    }
+
+    #[test]
+    fn an_activity_that_its_topic_would_refuse_is_a_dead_letter() {
+        let file = model(20);
+        let hash = ripen_model::compile("wide.yaml", &file).unwrap_or_else(|errors| panic!("{errors}")).hash;
+        let topics = Topics::with_prefix("");
+        let limits = Limits { value_bytes: 4 << 20, ..Limits::default() };
+        let source = [("clicks".to_owned(), Format::Segment)];
+        let mut ingest = IngestOperator::new(topics.clone(), source, limits, Arrival::Source);
+        ingest.table_record("", hash.as_bytes(), Some(file.as_bytes()));
+        let list = format!("[{}]", vec![format!("\"{}\"", "x".repeat(1_024)); 64].join(","));
+        for (count, expect) in [(10, &topics.activities), (20, &topics.dead_letters)] {
+            let properties: Vec<String> = (0..count).map(|n| format!("\"p{n}\":{list}")).collect();
+            let click = format!(
+                r#"{{"type":"track","messageId":"m","anonymousId":"a","event":"x","properties":{{{}}}}}"#,
+                properties.join(",")
+            );
+            let record = Record {
+                topic: "clicks",
+                partition: 0,
+                offset: 0,
+                timestamp_ms: 0,
+                timestamp_type: TimestampType::CreateTime,
+                key: None,
+                value: Some(click.as_bytes()),
+                headers: Headers::EMPTY,
+            };
+            let mut out = Outbox::default();
+            assert_eq!(ingest.apply(&record, &mut out), Outcome::Applied);
+            let written: Vec<&str> = out.iter().map(|record| record.topic).collect();
+            assert_eq!(written, [expect.as_str()], "{count} lists of 64 KiB");
+        }
+    }
 }
