@@ -1,13 +1,14 @@
 //! The deliberately naive variant: what one writes first, and what `pipeline` is measured beside.
 //!
-//! It does the same job for the dealer's model (parse, remember event ids, match rules, once-per keys with
-//! maxima, decay, facts, caps, stages), but generally: every event becomes a `serde_json::Value`, every lead a
-//! set of `HashMap`s of strings, every rule is interpreted for every event, every contribution is decayed with
-//! floats at every evaluation.
+//! It does the same job for the dealer's model (crawlers, times, event ids, visits, traits, rules, once-per keys with
+//! maxima, decay, facts, caps, fit, stages, and leads that cool down while nothing happens), but generally: every
+//! event becomes a `serde_json::Value`, every lead a set of `HashMap`s of strings, every rule is interpreted for
+//! every event, every contribution is decayed with floats at every evaluation, deadlines stand in an ordered set.
+//! It lacks what nobody writes first: exact instants, order independence, state that can be restored.
 
 #![allow(unreachable_pub, reason = "a module of a bench")]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -35,7 +36,7 @@ pub struct Rule {
     pub set: &'static [(&'static str, f64)],
 }
 
-/// The dealer's rules, as in `models/auto-dealer.yaml`, save returning visits.
+/// The dealer's rules, as in `models/auto-dealer.yaml`; returning visits are counted apart.
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub fn rules() -> Vec<Rule> {
     let rule = |id, events, condition, points, key, max, group| Rule {
@@ -168,57 +169,137 @@ pub struct Lead {
     seen: HashSet<String>,
     matches: HashMap<String, HashMap<String, f64>>,
     facts: HashMap<String, f64>,
+    traits: HashMap<String, Value>,
     stages: HashMap<String, f64>,
     stage: String,
+    last_ms: Option<f64>,
+    deadline: Option<i64>,
+}
+
+/// A change of stage, explained.
+pub struct Change {
+    pub from: String,
+    pub to: String,
+    pub explanation: String,
 }
 
 /// All leads.
 pub struct Naive {
     rules: Vec<Rule>,
     leads: HashMap<String, Lead>,
+    deadlines: BTreeSet<(i64, String)>,
 }
+
+const CRAWLERS: [&str; 12] = [
+    "bot",
+    "crawl",
+    "spider",
+    "slurp",
+    "headless",
+    "preview",
+    "facebookexternalhit",
+    "curl",
+    "wget",
+    "python",
+    "monitor",
+    "lighthouse",
+];
 
 impl Naive {
     pub fn new() -> Naive {
-        Naive { rules: rules(), leads: HashMap::new() }
+        Naive { rules: rules(), leads: HashMap::new(), deadlines: BTreeSet::new() }
     }
 
-    /// Scores one event; the new stage if it changed.
-    pub fn score(&mut self, json: &[u8], arrival_ms: i64) -> Option<(String, String)> {
-        let event: Value = serde_json::from_slice(json).ok()?;
-        let lead_id = event["userId"].as_str().or_else(|| event["anonymousId"].as_str())?.to_owned();
-        let lead = self.leads.entry(lead_id).or_default();
-        if !lead.seen.insert(event["messageId"].as_str()?.to_owned()) {
-            return None;
+    /// Scores one event; the changes of stage up to it, those of cooling leads included.
+    pub fn score(&mut self, json: &[u8], arrival_ms: i64) -> Vec<Change> {
+        let mut changes = self.cool(arrival_ms);
+        let Ok(event) = serde_json::from_slice::<Value>(json) else { return changes };
+        let agent = event["context"]["userAgent"].as_str().unwrap_or("").to_lowercase();
+        if CRAWLERS.iter().any(|crawler| agent.contains(crawler)) {
+            return changes;
         }
-        let name = match event["type"].as_str()? {
-            "page" => "page_view".to_owned(),
-            "identify" => "identify".to_owned(),
-            _ => event["event"].as_str()?.to_owned(),
+        let Some(lead_id) = event["userId"].as_str().or_else(|| event["anonymousId"].as_str()) else {
+            return changes;
         };
-        let t = arrival_ms as f64;
+        let name = match event["type"].as_str() {
+            Some("page") => "page_view".to_owned(),
+            Some("identify") => "identify".to_owned(),
+            _ => event["event"].as_str().unwrap_or("").to_owned(),
+        };
+        let t = event_time(&event, arrival_ms);
+        let lead = self.leads.entry(lead_id.to_owned()).or_default();
+        if !lead.seen.insert(event["messageId"].as_str().unwrap_or("").to_owned()) {
+            return changes;
+        }
+        if let Some(traits) = event["traits"].as_object().or_else(|| event["context"]["traits"].as_object()) {
+            for (name, value) in traits {
+                lead.traits.insert(name.clone(), value.clone());
+            }
+        }
+        let gap_days = lead.last_ms.map_or(0.0, |last| (t - last) / DAY_MS);
+        lead.last_ms = Some(lead.last_ms.unwrap_or(t).max(t));
+        if (1.0..=14.0).contains(&gap_days) {
+            let days = lead.matches.entry("came_back".to_owned()).or_default();
+            days.insert(format!("{}", (t / DAY_MS).floor()), t);
+        }
         for rule in &self.rules {
             if rule.events.contains(&name.as_str()) && holds(&rule.condition, &event) {
                 count(rule, &event, t, lead);
             }
         }
-        let before = std::mem::take(&mut lead.stage);
-        let after = self.evaluate(event["userId"].as_str().or_else(|| event["anonymousId"].as_str())?, t);
-        (before != after && !before.is_empty()).then_some((before, after))
+        let lead_id = lead_id.to_owned();
+        changes.extend(self.settle(&lead_id, arrival_ms));
+        changes
     }
 
-    fn evaluate(&mut self, lead_id: &str, t: f64) -> String {
+    /// Leads whose deadline has come.
+    fn cool(&mut self, now_ms: i64) -> Vec<Change> {
+        let mut changes = Vec::new();
+        while let Some((at_ms, lead_id)) = self.deadlines.first().filter(|(at, _)| *at <= now_ms).cloned() {
+            self.deadlines.remove(&(at_ms, lead_id.clone()));
+            changes.extend(self.settle(&lead_id, at_ms));
+        }
+        changes
+    }
+
+    /// Evaluates a lead and notes when to look at it again.
+    fn settle(&mut self, lead_id: &str, at_ms: i64) -> Option<Change> {
+        let (from, to, scores) = self.evaluate(lead_id, at_ms as f64);
+        let lead = self.leads.get_mut(lead_id).expect("scored before");
+        if let Some(deadline) = lead.deadline.take() {
+            self.deadlines.remove(&(deadline, lead_id.to_owned()));
+        }
+        let half_lives = |score: &str, exit: f64| (scores[score] / exit).log2();
+        let in_ms = match to.as_str() {
+            "mql" => Some(7.0 * DAY_MS * half_lives("interest", 20.0)),
+            "sql" => Some(3.0 * DAY_MS * half_lives("intent", 20.0)),
+            _ => None,
+        };
+        if let Some(in_ms) = in_ms {
+            let at_ms = at_ms + (in_ms as i64).max(60_000);
+            lead.deadline = Some(at_ms);
+            self.deadlines.insert((at_ms, lead_id.to_owned()));
+        }
+        if from == to || from.is_empty() {
+            return None;
+        }
+        let matches = &self.leads[lead_id].matches;
+        let explanation = format!("{lead_id}: {from} -> {to} at {at_ms}, {scores:?}, {matches:?}");
+        Some(Change { from, to, explanation })
+    }
+
+    fn evaluate(&mut self, lead_id: &str, t: f64) -> (String, String, HashMap<String, f64>) {
         let lead = self.leads.get_mut(lead_id).expect("scored before");
         let mut sums: HashMap<(String, String), f64> = HashMap::new();
-        for rule in &self.rules {
-            for (score, points) in rule.points {
+        let came_back: [(&str, f64); 2] = [("interest", 5.0), ("intent", 12.0)];
+        let all = self.rules.iter().map(|rule| (rule.id, rule.points, rule.group));
+        for (id, points, group) in all.chain([("came_back", came_back.as_slice(), None)]) {
+            for (score, points) in points {
                 let half_life = if *score == "interest" { 7.0 * DAY_MS } else { 3.0 * DAY_MS };
-                let evidence: f64 = lead
-                    .matches
-                    .get(rule.id)
-                    .map(|keys| keys.values().map(|at| (-(t - at) / half_life).exp2()).sum())
-                    .unwrap_or(0.0);
-                let group = rule.group.unwrap_or("").to_owned();
+                let keys = lead.matches.get(id);
+                let evidence: f64 =
+                    keys.map_or(0.0, |keys| keys.values().map(|at| (-(t - at) / half_life).exp2()).sum());
+                let group = group.unwrap_or("").to_owned();
                 *sums.entry(((*score).to_owned(), group)).or_default() += points * evidence;
             }
         }
@@ -234,6 +315,13 @@ impl Naive {
         };
         let fact = |name: &str| lead.facts.get(name).is_some_and(|until| t < *until);
         let (interest, intent) = (score("interest"), score("intent"));
+        let region = match lead.traits.get("region").and_then(Value::as_str) {
+            Some("Moscow") => 20.0,
+            Some("Moscow Oblast") => 15.0,
+            Some(_) => -10.0,
+            None => 0.0,
+        };
+        let trade_in = if lead.traits.get("has_trade_in") == Some(&Value::Bool(true)) { 10.0 } else { 0.0 };
         let stages = [
             ("nurture", fact("contact") || interest >= 30.0, false, 0.0),
             ("iql", fact("magnet"), false, 0.0),
@@ -248,9 +336,26 @@ impl Naive {
             }
         }
         let stage = ["sql", "mql", "iql", "nurture"].into_iter().find(|s| lead.stages.contains_key(*s));
-        lead.stage = stage.unwrap_or("visitor").to_owned();
-        lead.stage.clone()
+        let to = stage.unwrap_or("visitor").to_owned();
+        let from = std::mem::replace(&mut lead.stage, to.clone());
+        let scores = [("interest", interest), ("intent", intent), ("fit", region + trade_in)];
+        (from, to, scores.into_iter().map(|(name, score)| (name.to_owned(), score)).collect())
     }
+}
+
+/// The tracker's time, corrected by what its clock was off when it sent the record.
+fn event_time(event: &Value, arrival_ms: i64) -> f64 {
+    let instant = |name: &str| -> Option<i64> {
+        event[name].as_str()?.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+    };
+    let received = instant("receivedAt").unwrap_or(arrival_ms);
+    let told = match (instant("originalTimestamp"), instant("timestamp"), instant("sentAt")) {
+        (Some(_), Some(corrected), _) => corrected,
+        (_, Some(own), Some(sent)) => received - (sent - own),
+        (_, Some(own), None) => own,
+        _ => arrival_ms,
+    };
+    told.min(arrival_ms) as f64
 }
 
 fn holds(condition: &Condition, event: &Value) -> bool {
