@@ -12,31 +12,42 @@ const LEADS: usize = 1_000_000;
 const START_MS: i64 = 1_793_491_200_000;
 
 fn main() {
-    for activities in [3, 12] {
-        let model = hot::model();
-        let before = resident_bytes();
-        let mut shard = hot::shard(&model);
-        let mut encoded_bytes = 0;
-        for lead in 0..LEADS {
-            let id = format!("anon:{lead:032x}");
-            for n in 0..activities {
-                let event_id = format!("{lead}-{n}");
-                let path = format!("/models/m{}", n % 6);
-                let at = START_MS + (lead as i64) / 10 + n * 60_000;
-                let record = ActivityRecord::Activity(activity(&id, &event_id, &path, at));
-                let applied = shard.apply(&id, &record, at, &mut Budget::new(10_000), &mut Vec::new());
-                assert!(matches!(applied, Ok(Applied::Accepted { .. })), "{applied:?}");
-            }
-            if lead % hot::BATCH == hot::BATCH - 1 {
-                shard.seal(&mut |_, value| encoded_bytes += value.map_or(0, <[u8]>::len));
-                shard.commit();
-            }
-        }
-        let per_lead = (resident_bytes() - before) as f64 / LEADS as f64;
-        figure(&format!("state_lead_{activities}_activities"), "bytes", &[per_lead]);
-        let value = encoded_bytes as f64 / LEADS as f64;
-        figure(&format!("state_lead_{activities}_activities_changelog_value"), "bytes", &[value]);
+    // Each count in a process of its own: memory that an earlier one gave back would be used again unseen.
+    let counts = std::env::args().skip(1).find_map(|argument| argument.parse().ok());
+    if let Some(activities) = counts {
+        return measure_leads(activities);
     }
+    let this = std::env::current_exe().expect("a path");
+    for activities in ["3", "12"] {
+        let status = std::process::Command::new(&this).arg(activities).status().expect("it starts");
+        assert!(status.success(), "{activities} activities: {status}");
+    }
+}
+
+fn measure_leads(activities: i64) {
+    let model = hot::model();
+    let before = resident_bytes();
+    let mut shard = hot::shard(&model);
+    let mut encoded_bytes = 0;
+    for lead in 0..LEADS {
+        let id = format!("anon:{lead:032x}");
+        for n in 0..activities {
+            let event_id = format!("{lead}-{n}");
+            let path = format!("/models/m{}", n % 6);
+            let at = START_MS + (lead as i64) / 10 + n * 60_000;
+            let record = ActivityRecord::Activity(activity(&id, &event_id, &path, at));
+            let applied = shard.apply(&id, &record, at, &mut Budget::new(10_000), &mut Vec::new());
+            assert!(matches!(applied, Ok(Applied::Accepted { .. })), "{applied:?}");
+        }
+        if lead % hot::BATCH == hot::BATCH - 1 {
+            shard.seal(&mut |_, value| encoded_bytes += value.map_or(0, <[u8]>::len));
+            shard.commit();
+        }
+    }
+    let per_lead = (resident_bytes() - before) as f64 / LEADS as f64;
+    figure(&format!("state_lead_{activities}_activities"), "bytes", &[per_lead]);
+    let value = encoded_bytes as f64 / LEADS as f64;
+    figure(&format!("state_lead_{activities}_activities_changelog_value"), "bytes", &[value]);
 }
 
 fn activity<'a>(id: &'a str, event_id: &'a str, path: &'a str, at: i64) -> Activity<'a> {
