@@ -4,6 +4,8 @@
 //! Nothing here recurses with the input: the parser skips values without recursion, and objects are entered
 //! only where a reader names them.
 
+mod scan;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -95,7 +97,7 @@ impl<'a> Raw<'a> {
     /// The members of an object that are booleans; `None` if it is no object.
     pub(crate) fn flags(self) -> Option<Vec<(String, bool)>> {
         let mut flags = Flags(Vec::new());
-        self.is_object().then(|| self.read(&mut flags)).map(|_| flags.0)
+        self.is_object().then(|| read_generally(self.0, &mut flags)).map(|_| flags.0)
     }
 
     /// The elements of a list that are texts; `None` if it is no list.
@@ -126,10 +128,26 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// Takes the members of an object, one by one. Of a repeated name the last one counts, as in JavaScript.
+/// Takes the members of an object, one by one. Of a repeated name the last one counts, as in JavaScript; so a
+/// text whose reading was given up half-way can be read again from its start into the same members.
 pub(crate) trait Members<'de> {
-    /// Takes one member: reads its value from `map`, exactly once.
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error>;
+    /// Takes one member: reads its value from `next`, exactly once.
+    fn member<N: Next<'de>>(&mut self, name: &str, next: &mut N) -> Result<(), N::Error>;
+}
+
+/// The value that comes next in an object.
+pub(crate) trait Next<'de> {
+    /// Why it cannot be read.
+    type Error;
+
+    /// Keeps it as its text.
+    fn raw(&mut self) -> Result<Raw<'de>, Self::Error>;
+
+    /// Skips it.
+    fn skip(&mut self) -> Result<(), Self::Error>;
+
+    /// Reads its members if it is an object, skips it if not.
+    fn enter<M: Members<'de>>(&mut self, members: &mut M) -> Result<Shape, Self::Error>;
 }
 
 /// What a value turned out to be.
@@ -144,24 +162,37 @@ pub(crate) fn read_object<'de, M: Members<'de>>(
     json: &'de str,
     members: &mut M,
 ) -> Result<Shape, serde_json::Error> {
+    scan::read_object(json, members).or_else(|scan::Odd| read_generally(json, members))
+}
+
+fn read_generally<'de, M: Members<'de>>(json: &'de str, members: &mut M) -> Result<Shape, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let shape = Object(members).deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(shape)
 }
 
-/// The next value of a map, kept as its text.
-pub(crate) fn raw<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Raw<'de>, A::Error> {
-    map.next_value::<&'de RawValue>().map(|value| Raw(value.get()))
-}
+/// A map of the general parser, in front of a value.
+struct General<A>(A);
 
-/// Skips the next value of a map.
-pub(crate) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
-    map.next_value::<IgnoredAny>().map(|_| ())
+impl<'de, A: MapAccess<'de>> Next<'de> for General<A> {
+    type Error = A::Error;
+
+    fn raw(&mut self) -> Result<Raw<'de>, A::Error> {
+        self.0.next_value::<&'de RawValue>().map(|value| Raw(value.get()))
+    }
+
+    fn skip(&mut self) -> Result<(), A::Error> {
+        self.0.next_value::<IgnoredAny>().map(|_| ())
+    }
+
+    fn enter<M: Members<'de>>(&mut self, members: &mut M) -> Result<Shape, A::Error> {
+        self.0.next_value_seed(Object(members))
+    }
 }
 
 /// An object's members, or nothing for any other value.
-pub(crate) struct Object<'m, M>(pub(crate) &'m mut M);
+struct Object<'m, M>(&'m mut M);
 
 impl<'de, M: Members<'de>> DeserializeSeed<'de> for Object<'_, M> {
     type Value = Shape;
@@ -178,8 +209,9 @@ impl<'de, M: Members<'de>> Visitor<'de> for Object<'_, M> {
         f.write_str("any value")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
-        while let Some(name) = map.next_key::<Name<'de>>()? {
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Shape, A::Error> {
+        let mut map = General(map);
+        while let Some(name) = map.0.next_key::<Name<'de>>()? {
             self.0.member(&name.0, &mut map)?;
         }
         Ok(Shape::Object)
@@ -245,8 +277,8 @@ impl<'de> Visitor<'de> for NameVisitor {
 struct Flags(Vec<(String, bool)>);
 
 impl<'de> Members<'de> for Flags {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        let value = raw(map)?;
+    fn member<N: Next<'de>>(&mut self, name: &str, next: &mut N) -> Result<(), N::Error> {
+        let value = next.raw()?;
         if let (Some(Value::Boolean(flag)), true) = (value.scalar(), self.0.len() < CONSENT_CATEGORIES) {
             self.0.push((cut(name.into(), NAME_BYTES).into_owned(), flag));
         }

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 use ripen_records::{Field, Text, Value};
-use serde::de::MapAccess;
 
-use crate::json::{Members, Raw, raw, skip};
+use crate::json::{Members, Next, Raw};
 use crate::privacy;
 
 /// The fields that the models in force read, and how far into the future they let event times lie.
@@ -160,14 +159,14 @@ struct Nested<'p, 'n, 'de> {
 }
 
 impl<'de> Members<'de> for Nested<'_, '_, 'de> {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+    fn member<N: Next<'de>>(&mut self, name: &str, next: &mut N) -> Result<(), N::Error> {
         match self.node.child(name) {
             Some(node) => {
-                let value = raw(map)?;
+                let value = next.raw()?;
                 self.projected.take(node, value);
                 Ok(())
             }
-            None => skip(map),
+            None => next.skip(),
         }
     }
 }

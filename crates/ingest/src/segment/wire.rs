@@ -1,8 +1,6 @@
 //! Where everything stands in a message: each object takes the members it knows and skips the rest.
 
-use serde::de::MapAccess;
-
-use crate::json::{Members, Object, Raw, raw, skip};
+use crate::json::{Members, Next, Raw};
 use crate::needed::{Projected, Projection};
 use crate::outcome::RawConsent;
 use crate::time::Times;
@@ -130,7 +128,7 @@ impl<'n, 'de> Message<'n, 'de> {
 }
 
 impl<'de> Members<'de> for Message<'_, 'de> {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+    fn member<N: Next<'de>>(&mut self, name: &str, next: &mut N) -> Result<(), N::Error> {
         let place = match name {
             "type" => &mut self.kind,
             "event" => &mut self.event,
@@ -148,18 +146,18 @@ impl<'de> Members<'de> for Message<'_, 'de> {
             "sentAt" => &mut self.times.sent_at,
             "receivedAt" => &mut self.times.received_at,
             "batch" => &mut self.batch,
-            "context" => return enter(&mut self.context, map),
-            "properties" => return enter(&mut self.properties, map),
-            "traits" => return enter(&mut self.traits, map),
-            _ => return skip(map),
+            "context" => return enter(&mut self.context, next),
+            "properties" => return enter(&mut self.properties, next),
+            "traits" => return enter(&mut self.traits, next),
+            _ => return next.skip(),
         };
-        *place = raw(map)?;
+        *place = next.raw()?;
         Ok(())
     }
 }
 
 impl<'de> Members<'de> for Context<'_, 'de> {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+    fn member<N: Next<'de>>(&mut self, name: &str, next: &mut N) -> Result<(), N::Error> {
         let place = match name {
             "userAgent" => &mut self.user_agent,
             "ip" => &mut self.ip,
@@ -167,18 +165,18 @@ impl<'de> Members<'de> for Context<'_, 'de> {
             "channel" => &mut self.channel,
             "sessionId" | "session_id" => &mut self.session_id,
             "externalIds" | "externalId" => &mut self.external_ids,
-            "userAgentData" => return enter(&mut Only("brands", &mut self.brands), map),
-            "device" => return enter(&mut Only("id", &mut self.device_id), map),
-            "page" => return enter(&mut self.page, map),
-            "campaign" => return enter(&mut self.campaign, map),
+            "userAgentData" => return enter(&mut Only("brands", &mut self.brands), next),
+            "device" => return enter(&mut Only("id", &mut self.device_id), next),
+            "page" => return enter(&mut self.page, next),
+            "campaign" => return enter(&mut self.campaign, next),
             "consent" => {
-                return enter(&mut Only("categoryPreferences", &mut self.consent.categories), map);
+                return enter(&mut Only("categoryPreferences", &mut self.consent.categories), next);
             }
-            "consentManagement" => return enter(&mut self.consent, map),
-            "traits" => return enter(&mut self.traits, map),
-            _ => return skip(map),
+            "consentManagement" => return enter(&mut self.consent, next),
+            "traits" => return enter(&mut self.traits, next),
+            _ => return next.skip(),
         };
-        *place = raw(map)?;
+        *place = next.raw()?;
         Ok(())
     }
 }
@@ -187,21 +185,21 @@ impl<'de> Members<'de> for Context<'_, 'de> {
 struct Only<'p, 'de>(&'static str, &'p mut Raw<'de>);
 
 impl<'de> Members<'de> for Only<'_, 'de> {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+    fn member<N: Next<'de>>(&mut self, name: &str, next: &mut N) -> Result<(), N::Error> {
         if name != self.0 {
-            return skip(map);
+            return next.skip();
         }
-        *self.1 = raw(map)?;
+        *self.1 = next.raw()?;
         Ok(())
     }
 }
 
 impl<'de> Members<'de> for RawConsent<'de> {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+    fn member<N: Next<'de>>(&mut self, name: &str, next: &mut N) -> Result<(), N::Error> {
         match name {
-            "allowedConsentIds" => self.allowed = raw(map)?,
-            "deniedConsentIds" => self.denied = raw(map)?,
-            _ => skip(map)?,
+            "allowedConsentIds" => self.allowed = next.raw()?,
+            "deniedConsentIds" => self.denied = next.raw()?,
+            _ => next.skip()?,
         }
         Ok(())
     }
@@ -221,50 +219,50 @@ impl<'de> PageMembers<'de> {
 }
 
 impl<'de> Members<'de> for PageMembers<'de> {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+    fn member<N: Next<'de>>(&mut self, name: &str, next: &mut N) -> Result<(), N::Error> {
         match self.place(name) {
-            Some(place) => *place = raw(map)?,
-            None => skip(map)?,
+            Some(place) => *place = next.raw()?,
+            None => next.skip()?,
         }
         Ok(())
     }
 }
 
 impl<'de> Members<'de> for Campaign<'de> {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+    fn member<N: Next<'de>>(&mut self, name: &str, next: &mut N) -> Result<(), N::Error> {
         match name {
-            "source" => self.source = raw(map)?,
-            "medium" => self.medium = raw(map)?,
+            "source" => self.source = next.raw()?,
+            "medium" => self.medium = next.raw()?,
             // The tracker's name of a campaign is utm_campaign.
-            "name" => self.name = raw(map)?,
-            "term" => self.term = raw(map)?,
-            "content" => self.content = raw(map)?,
-            _ => skip(map)?,
+            "name" => self.name = next.raw()?,
+            "term" => self.term = next.raw()?,
+            "content" => self.content = next.raw()?,
+            _ => next.skip()?,
         }
         Ok(())
     }
 }
 
 impl<'de> Members<'de> for Properties<'_, 'de> {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+    fn member<N: Next<'de>>(&mut self, name: &str, next: &mut N) -> Result<(), N::Error> {
         let place = match name {
             "name" => Some(&mut self.name),
             "email" => Some(&mut self.email),
             "phone" => Some(&mut self.phone),
             _ => self.page.place(name),
         };
-        take(map, self.needed.child(name), place, &mut self.projected)
+        take(next, self.needed.child(name), place, &mut self.projected)
     }
 }
 
 impl<'de> Members<'de> for Traits<'_, 'de> {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+    fn member<N: Next<'de>>(&mut self, name: &str, next: &mut N) -> Result<(), N::Error> {
         let place = match name {
             "email" => Some(&mut self.email),
             "phone" => Some(&mut self.phone),
             _ => None,
         };
-        take(map, self.needed.child(name), place, &mut self.projected)
+        take(next, self.needed.child(name), place, &mut self.projected)
     }
 }
 
@@ -275,11 +273,11 @@ pub(super) struct ExternalId<'de> {
 }
 
 impl<'de> Members<'de> for ExternalId<'de> {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+    fn member<N: Next<'de>>(&mut self, name: &str, next: &mut N) -> Result<(), N::Error> {
         match name {
-            "id" => self.id = raw(map)?,
-            "type" => self.kind = raw(map)?,
-            _ => skip(map)?,
+            "id" => self.id = next.raw()?,
+            "type" => self.kind = next.raw()?,
+            _ => next.skip()?,
         }
         Ok(())
     }
@@ -289,26 +287,26 @@ impl<'de> Members<'de> for ExternalId<'de> {
 pub(super) struct Brand<'de>(pub(super) Raw<'de>);
 
 impl<'de> Members<'de> for Brand<'de> {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+    fn member<N: Next<'de>>(&mut self, name: &str, next: &mut N) -> Result<(), N::Error> {
         if name != "brand" {
-            return skip(map);
+            return next.skip();
         }
-        self.0 = raw(map)?;
+        self.0 = next.raw()?;
         Ok(())
     }
 }
 
 /// Reads the next value into a place of its own, into what the models need, or both.
-fn take<'n, 'de, A: MapAccess<'de>>(
-    map: &mut A,
+fn take<'n, 'de, N: Next<'de>>(
+    next: &mut N,
     needed: Option<&'n Projection>,
     place: Option<&mut Raw<'de>>,
     projected: &mut Projected<'n, 'de>,
-) -> Result<(), A::Error> {
+) -> Result<(), N::Error> {
     if needed.is_none() && place.is_none() {
-        return skip(map);
+        return next.skip();
     }
-    let value = raw(map)?;
+    let value = next.raw()?;
     if let Some(place) = place {
         *place = value;
     }
@@ -318,6 +316,6 @@ fn take<'n, 'de, A: MapAccess<'de>>(
     Ok(())
 }
 
-fn enter<'de, M: Members<'de>, A: MapAccess<'de>>(members: &mut M, map: &mut A) -> Result<(), A::Error> {
-    map.next_value_seed(Object(members)).map(|_| ())
+fn enter<'de, M: Members<'de>, N: Next<'de>>(members: &mut M, next: &mut N) -> Result<(), N::Error> {
+    next.enter(members).map(|_| ())
 }
