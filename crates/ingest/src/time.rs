@@ -148,13 +148,21 @@ fn utc_with_millis(text: &str) -> Option<i64> {
     {
         return None;
     }
-    let digits = |range: std::ops::Range<usize>| -> Option<i16> {
-        bytes[range].iter().try_fold(0i16, |n, b| b.is_ascii_digit().then(|| n * 10 + i16::from(b - b'0')))
+    let mut all_digits = true;
+    let mut digits = |places: &[usize]| {
+        places.iter().fold(0i16, |n, &place| {
+            let digit = bytes[place].wrapping_sub(b'0');
+            all_digits &= digit <= 9;
+            n * 10 + i16::from(digit & 15)
+        })
     };
-    let year = digits(0..4)?;
+    let year = digits(&[0, 1, 2, 3]);
     let [month, day, hour, minute, second] =
-        [digits(5..7)?, digits(8..10)?, digits(11..13)?, digits(14..16)?, digits(17..19)?].map(|n| n as i8);
-    let millisecond = digits(20..23)?;
+        [[5, 6], [8, 9], [11, 12], [14, 15], [17, 18]].map(|places| digits(&places) as i8);
+    let millisecond = digits(&[20, 21, 22]);
+    if !all_digits {
+        return None;
+    }
     let local =
         civil::DateTime::new(year, month, day, hour, minute, second, i32::from(millisecond) * 1_000_000)
             .ok()?;
