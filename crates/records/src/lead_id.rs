@@ -94,7 +94,9 @@ impl LeadId {
         if bytes > Self::MAX_BYTES {
             return Err(LeadIdError::TooLong { bytes });
         }
-        Ok(LeadId { kind, text: format!("{}:{value}", kind.as_str()).into_boxed_str() })
+        let mut text = String::with_capacity(bytes);
+        text.extend([kind.as_str(), ":", value]);
+        Ok(LeadId { kind, text: text.into_boxed_str() })
     }
 
     /// Reads `kind:value`.
