@@ -11,8 +11,8 @@ use ripen_runtime::kafka::admin::{self, Finding, TopicSpec};
 use ripen_runtime::kafka::{KafkaConfig, KafkaLog, MemberConfig, wall_clock_ms};
 use ripen_runtime::memory::partition_of;
 use ripen_runtime::{
-    Clock, Log, LogError, Outbox, PartitionState, PollLimits, RecordBatch, TopicPartition, Wait, Worker,
-    WorkerConfig, WorkerError, shell,
+    Clock, GroupEvent, Log, LogError, Outbox, PartitionState, PollLimits, RecordBatch, TopicPartition, Wait,
+    Worker, WorkerConfig, WorkerError, shell,
 };
 use toy::{Counter, Topics, expected, feed, push};
 
@@ -219,6 +219,37 @@ fn a_replaced_worker_ends_with_the_reason() {
     };
     assert!(matches!(error, WorkerError::Fenced { .. }), "{error}");
     assert_eq!(contents(&topics, &topics.output), expected(&[1, 2, 3]));
+}
+
+/// Polls until the group has something to say to this member.
+fn event(log: &mut KafkaLog, mut meanwhile: impl FnMut()) -> GroupEvent {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        assert!(Instant::now() < deadline, "no event");
+        log.poll(&mut RecordBatch::new(), PollLimits { records: 0, bytes: 0 }, &[]).unwrap();
+        if let Some(event) = log.next_event() {
+            return event;
+        }
+        meanwhile();
+        log.wait(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_member_that_owes_the_group_an_answer_can_be_closed() {
+    let topics = made("owing");
+    let mut a = KafkaLog::connect(&kafka(), &identity(&topics, "a")).unwrap();
+    assert!(matches!(event(&mut a, || ()), GroupEvent::Assigned(_)));
+    let mut b = KafkaLog::connect(&kafka(), &identity(&topics, "b")).unwrap();
+    let nothing = PollLimits { records: 0, bytes: 0 };
+    let joining = || b.poll(&mut RecordBatch::new(), nothing, &[]).unwrap();
+    assert!(matches!(event(&mut a, joining), GroupEvent::Revoked(_)), "and never released");
+    let (closed, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        drop(a);
+        closed.send(()).unwrap();
+    });
+    told.recv_timeout(Duration::from_secs(20)).expect("closing hangs");
 }
 
 #[test]

@@ -280,16 +280,18 @@ impl Member {
 }
 
 impl Drop for Member {
-    /// Closing answers the last rebalance by itself. A static member does not leave the group: a restart
-    /// within the session timeout keeps its partitions.
+    /// Answers a rebalance that is still waiting: closing would wait for the answer for ever. Both answers are
+    /// harmless where none is waited for; later rebalances the callback answers by itself. A static member does
+    /// not leave the group: a restart within the session timeout keeps its partitions.
     fn drop(&mut self) {
         self.consumer.context().closing.store(true, Ordering::Relaxed);
-        while let Some(event) = self.consumer.context().next() {
-            if let Rebalance::Revoke { partitions, .. } = event {
-                let released = self.release(&partitions);
-                debug!(?released, "closing");
-            }
+        let mut list = TopicPartitionList::with_capacity(self.owned.len());
+        for Owned { at, .. } in &self.owned {
+            list.add_partition(&at.topic, at.partition);
         }
+        let assigned = self.consumer.incremental_assign(&TopicPartitionList::new());
+        let unassigned = self.consumer.incremental_unassign(&list);
+        debug!(?assigned, ?unassigned, "closing");
     }
 }
 
