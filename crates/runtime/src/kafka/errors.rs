@@ -1,6 +1,7 @@
 //! What librdkafka's errors mean for the caller.
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use tracing::{debug, warn};
 
 use crate::log::{Call, ErrorClass, LogError};
 use crate::record::TopicPartition;
@@ -71,6 +72,12 @@ fn plain_class(call: Call, code: Code) -> ErrorClass {
         {
             ErrorClass::Abortable
         }
+        // The client skips the batch, or stays in front of it for ever: either way records would be missing.
+        Code::BadMessage | Code::BadCompression | Code::NotImplemented
+            if matches!(call, Call::Poll | Call::Read) =>
+        {
+            ErrorClass::Fatal
+        }
         Code::Fatal
         | Code::MessageSizeTooLarge
         | Code::UnknownTopic
@@ -86,6 +93,38 @@ fn plain_class(call: Call, code: Code) -> ErrorClass {
         | Code::OffsetOutOfRange
         | Code::AutoOffsetReset => ErrorClass::Fatal,
         _ => ErrorClass::Retriable,
+    }
+}
+
+/// Reasons that are remembered as told.
+const TOLD_LIMIT: usize = 64;
+
+/// Errors that librdkafka deals with itself. Each reason is told once.
+#[derive(Debug, Default)]
+pub(super) struct Passing {
+    told: Vec<String>,
+}
+
+impl Passing {
+    /// Passes over a retriable error.
+    ///
+    /// # Errors
+    /// Every other.
+    pub(super) fn pass(&mut self, error: LogError) -> Result<(), LogError> {
+        if error.class != ErrorClass::Retriable {
+            return Err(error);
+        }
+        let text = error.to_string();
+        if self.told.contains(&text) {
+            debug!("{text}");
+            return Ok(());
+        }
+        warn!("{text}");
+        if self.told.len() >= TOLD_LIMIT {
+            self.told.clear();
+        }
+        self.told.push(text);
+        Ok(())
     }
 }
 
@@ -122,6 +161,10 @@ mod tests {
             (Call::Watermarks, Code::UnknownPartition, ErrorClass::Fatal),
             (Call::Poll, Code::AutoOffsetReset, ErrorClass::Fatal),
             (Call::Poll, Code::BrokerTransportFailure, ErrorClass::Retriable),
+            (Call::Poll, Code::BadMessage, ErrorClass::Fatal),
+            (Call::Read, Code::BadMessage, ErrorClass::Fatal),
+            (Call::Read, Code::BadCompression, ErrorClass::Fatal),
+            (Call::Read, Code::NotImplemented, ErrorClass::Fatal),
             (Call::Produce, Code::State, ErrorClass::Abortable),
             (Call::Produce, Code::MessageSizeTooLarge, ErrorClass::Fatal),
         ];

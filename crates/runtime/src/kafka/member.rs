@@ -12,7 +12,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tracing::{debug, warn};
 
 use super::client::{Bell, MemberContext, Quiet, Rebalance};
-use super::errors::{classify, fatal_class};
+use super::errors::{Passing, classify, fatal_class};
 use super::{KafkaConfig, MemberConfig, REQUEST_TIMEOUT, created, take, watermarks};
 use crate::log::{Call, CommittedOffset, ErrorClass, GroupEvent, LogError, PollLimits};
 use crate::record::{RecordBatch, TopicPartition};
@@ -25,6 +25,7 @@ pub(super) struct Member {
     turn: usize,
     /// Why an assignment could not be carried out, to be told at the next poll.
     refused: Option<LogError>,
+    passing: Passing,
 }
 
 /// An assigned partition with its queue.
@@ -62,6 +63,7 @@ impl Member {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
             .set("isolation.level", "read_committed")
+            .set("check.crcs", "true")
             // The default of 1 s stalls a small queue for that long.
             .set("fetch.queue.backoff.ms", "10")
             .set("fetch.error.backoff.ms", "100")
@@ -81,6 +83,7 @@ impl Member {
             owned: Vec::new(),
             turn: 0,
             refused: None,
+            passing: Passing::default(),
         })
     }
 
@@ -115,7 +118,7 @@ impl Member {
                     Some(Err(error)) => {
                         let error = self.failed(Call::Poll, &error).at(&owned.at);
                         let message = format!("{} ({})", error.message, self.consumer.context().reason());
-                        passing(&LogError { message, ..error })?;
+                        self.passing.pass(LogError { message, ..error })?;
                     }
                 }
             }
@@ -124,7 +127,7 @@ impl Member {
     }
 
     /// Serves group, errors and log lines.
-    fn serve(&self) -> Result<(), LogError> {
+    fn serve(&mut self) -> Result<(), LogError> {
         while let Some(event) = self.consumer.poll(Duration::ZERO) {
             match event {
                 Ok(_) => {
@@ -136,7 +139,10 @@ impl Member {
                     });
                 }
                 Err(KafkaError::PartitionEOF(_)) => {}
-                Err(error) => passing(&self.failed(Call::Poll, &error))?,
+                Err(error) => {
+                    let error = self.failed(Call::Poll, &error);
+                    self.passing.pass(error)?;
+                }
             }
         }
         Ok(())
@@ -293,15 +299,6 @@ impl Drop for Member {
         let unassigned = self.consumer.incremental_unassign(&list);
         debug!(?assigned, ?unassigned, "closing");
     }
-}
-
-/// An error that librdkafka deals with itself is passed over.
-fn passing(error: &LogError) -> Result<(), LogError> {
-    if error.class == ErrorClass::Retriable {
-        debug!("{error}");
-        return Ok(());
-    }
-    Err(error.clone())
 }
 
 fn not_assigned(at: &TopicPartition) -> LogError {

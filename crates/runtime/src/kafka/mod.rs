@@ -11,6 +11,7 @@
 //! * Each partition has its own queue, so that a partition that is restoring or held is not read, without
 //!   pause and resume, which lose partitions across a rebalance.
 //! * `auto.offset.reset=error`: start offsets are always explicit, and an offset that has gone is an error.
+//! * `check.crcs=true`: damaged bytes are an error that names their place, not input.
 //! * The instance id is mandatory: a transaction from a member that the group has forgotten is refused only
 //!   with one.
 //!

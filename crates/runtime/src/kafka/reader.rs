@@ -11,7 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tracing::debug;
 
 use super::client::{Bell, Quiet};
-use super::errors::classify;
+use super::errors::{Passing, classify};
 use super::{KafkaConfig, MemberConfig, REQUEST_TIMEOUT, created, take, watermarks};
 use crate::log::{Call, ErrorClass, LogError, PollLimits};
 use crate::record::{RecordBatch, TopicPartition};
@@ -22,6 +22,7 @@ pub(super) struct Reader {
     reads: Vec<(TopicPartition, PartitionQueue<Quiet>)>,
     /// Where the next read begins.
     turn: usize,
+    passing: Passing,
 }
 
 impl fmt::Debug for Reader {
@@ -44,12 +45,19 @@ impl Reader {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
             .set("isolation.level", "read_committed")
+            .set("check.crcs", "true")
             .set("enable.partition.eof", "true")
             .set("fetch.queue.backoff.ms", "10")
             .set("fetch.error.backoff.ms", "100")
             .set("queued.max.messages.kbytes", "4096");
         let consumer = created(client.create_with_context(Quiet::default()))?;
-        Ok(Reader { consumer: Arc::new(consumer), bell: Arc::clone(bell), reads: Vec::new(), turn: 0 })
+        Ok(Reader {
+            consumer: Arc::new(consumer),
+            bell: Arc::clone(bell),
+            reads: Vec::new(),
+            turn: 0,
+            passing: Passing::default(),
+        })
     }
 
     pub(super) fn stable_end(&self, at: &TopicPartition) -> Result<i64, LogError> {
@@ -113,9 +121,7 @@ impl Reader {
                 },
                 Err(error) => classify(Call::Read, &error),
             };
-            if error.class != ErrorClass::Retriable {
-                return Err(error);
-            }
+            self.passing.pass(error)?;
         }
         let (first_len, first_bytes) = (batch.len(), batch.bytes());
         let count = self.reads.len();
@@ -134,10 +140,7 @@ impl Reader {
                     Some(Err(error)) => {
                         let error = classify(Call::Read, &error).at(at);
                         let message = format!("{} ({})", error.message, self.consumer.context().reason());
-                        let error = LogError { message, ..error };
-                        if error.class != ErrorClass::Retriable {
-                            return Err(error);
-                        }
+                        self.passing.pass(LogError { message, ..error })?;
                     }
                 }
             }
