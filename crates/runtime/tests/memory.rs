@@ -11,8 +11,9 @@ use ripen_runtime::memory::{
     Fault, FaultyLog, MemoryClient, MemoryLog, MemoryReader, MemoryTopic, partition_of,
 };
 use ripen_runtime::{
-    Call, Clock, CommitInterval, ErrorClass, Log, Outbox, OutboxLimits, PartitionState, PollLimits,
-    RecordBatch, TimestampType, TopicPartition, Wait, Worker, WorkerConfig, WorkerError, run_until_idle,
+    Call, Clock, CommitInterval, ErrorClass, FirstStart, Log, Outbox, OutboxLimits, PartitionState,
+    PollLimits, RecordBatch, TimestampType, TopicPartition, Wait, Worker, WorkerConfig, WorkerError,
+    run_until_idle,
 };
 use toy::{Counter, SECOND_MS, Topics, expected, feed, push};
 
@@ -136,6 +137,34 @@ fn a_replaced_member_ends_and_commits_nothing() {
     assert!(matches!(zombie.step(0), Err(WorkerError::Fenced { .. })));
     run_until_idle(&mut [&mut heir], 0).unwrap();
     assert_eq!(outputs(&mut reader), expected(&keys));
+}
+
+#[test]
+fn a_first_start_at_the_latest_record_is_kept_across_aborts_and_restarts() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let mut reader = log.reader(&topics.output);
+    log.append(&feed(&topics, &[1, 2, 3, 4], 1));
+    let mut aborts = 3;
+    let some = move |_, call| {
+        let aborts_now = call == Call::Commit && aborts > 0;
+        aborts -= i32::from(aborts_now);
+        aborts_now.then_some(Fault { class: ErrorClass::Abortable, takes_effect: false })
+    };
+    let stateless = || {
+        let mut counter = Counter::new(&topics);
+        counter.stateless = true;
+        counter
+    };
+    let latest = || WorkerConfig { first_start: FirstStart::Latest, ..config() };
+    let faulty = FaultyLog::new(client(&log, &topics, "a"), some);
+    let mut first = Worker::new(faulty, stateless(), latest()).unwrap();
+    run_until_idle(&mut [&mut first], 0).unwrap();
+    drop(first);
+    log.append(&feed(&topics, &[5, 6, 7, 8], 1));
+    let mut second = Worker::new(client(&log, &topics, "a"), stateless(), latest()).unwrap();
+    run_until_idle(&mut [&mut second], 0).unwrap();
+    assert_eq!(outputs(&mut reader), ["k5=1", "k6=1", "k7=1", "k8=1"]);
 }
 
 #[test]

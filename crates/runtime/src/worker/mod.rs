@@ -248,15 +248,18 @@ impl<L: Log, O: Operator> Worker<L, O> {
         let fresh = self.poll()?;
         let moved = self.serve_group(now_ms)?;
         let tabled = self.read_side()?;
-        let restored = self.restore()?;
+        let restored = self.restore(now_ms)?;
         if moved || tabled || restored {
             self.publish();
         }
         let applied = self.apply(now_ms);
         self.tick(now_ms);
-        let committed = if self.commit_due(now_ms) { self.commit(now_ms)? } else { false };
-        let busy =
-            fresh || moved || tabled || restored || applied || committed || self.next < self.batch.len();
+        // An aborted transaction is something to do as well: it is tried again.
+        let ended = self.commit_due(now_ms);
+        if ended {
+            self.commit(now_ms)?;
+        }
+        let busy = fresh || moved || tabled || restored || applied || ended || self.next < self.batch.len();
         Ok(if busy { Wait::Now } else { self.idle_until(now_ms) })
     }
 

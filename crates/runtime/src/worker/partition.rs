@@ -15,6 +15,8 @@ pub(crate) struct Partition {
     pub(crate) committed_position: i64,
     /// Whether the open transaction has to carry this partition's offset.
     pub(crate) touched: bool,
+    /// Whether its first start is not committed yet; the transaction stays open until it is.
+    pub(crate) unpinned: bool,
     /// Why records are not applied for now.
     pub(crate) hold: Option<Hold>,
     /// Records read but not applied because of the hold; at most one batch.
@@ -58,6 +60,7 @@ impl Partition {
             position: 0,
             committed_position: 0,
             touched: false,
+            unpinned: false,
             hold: None,
             held: RecordBatch::new(),
             last_record_ms: now_ms,

@@ -154,11 +154,11 @@ impl<L: Log, O: Operator> Worker<L, O> {
     }
 
     /// Moves arriving partitions on; answers whether any moved.
-    pub(super) fn restore(&mut self) -> Result<bool, WorkerError> {
+    pub(super) fn restore(&mut self, now_ms: i64) -> Result<bool, WorkerError> {
         if !self.tables.ready() || self.partitions.iter().all(Partition::is_running) {
             return Ok(false);
         }
-        let mut any = self.locate()?;
+        let mut any = self.locate(now_ms)?;
         for index in 0..self.partitions.len() {
             let moved = match &self.partitions[index].phase {
                 Phase::Settling { committed, low, target } => self.settle(index, *committed, *low, *target),
@@ -195,7 +195,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
     }
 
     /// Asks for the committed offsets of partitions that have just arrived.
-    fn locate(&mut self) -> Result<bool, WorkerError> {
+    fn locate(&mut self, now_ms: i64) -> Result<bool, WorkerError> {
         let is_new = |p: &&Partition| matches!(p.phase, Phase::Locating);
         let arrived: Vec<TopicPartition> =
             self.partitions.iter().filter(is_new).map(|p| p.at.clone()).collect();
@@ -209,7 +209,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
         };
         for (at, committed) in arrived.iter().zip(committed) {
             let Some(index) = self.partitions.iter().position(|p| p.at == *at) else { continue };
-            match self.locate_one(index, committed.map(|committed| committed.offset)) {
+            match self.locate_one(index, committed.map(|committed| committed.offset), now_ms) {
                 Ok(()) => {}
                 Err(error) if error.class == ErrorClass::Retriable => {}
                 Err(error) => return Err(self.give_up(error)),
@@ -218,7 +218,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
         Ok(true)
     }
 
-    fn locate_one(&mut self, index: usize, committed: Option<i64>) -> Result<(), LogError> {
+    fn locate_one(&mut self, index: usize, committed: Option<i64>, now_ms: i64) -> Result<(), LogError> {
         if self.wiring.changelog.is_none() {
             let at = self.partitions[index].at.clone();
             let start = match (committed, self.config.first_start) {
@@ -227,7 +227,15 @@ impl<L: Log, O: Operator> Worker<L, O> {
                 (None, FirstStart::Latest) => self.log.watermarks(&at).map(|(_, high)| high),
                 (None, FirstStart::Time(at_ms)) => self.log.offset_at(&at, at_ms),
             };
-            return self.run(index, start?);
+            self.run(index, start?)?;
+            let partition = &mut self.partitions[index];
+            if committed.is_none() && partition.is_running() {
+                // Otherwise a successor would begin at its own "latest", and miss what was written between.
+                partition.unpinned = true;
+                partition.touched = true;
+                self.opened_ms.get_or_insert(now_ms);
+            }
+            return Ok(());
         }
         let changelog = self.changelog_of(index);
         let (low, high) = self.log.watermarks(&changelog)?;

@@ -80,10 +80,14 @@ impl<L: Log, O: Operator> Worker<L, O> {
         self.operator.aborted();
         for partition in &mut self.partitions {
             partition.position = partition.committed_position;
-            partition.touched = false;
+            partition.touched = partition.unpinned;
         }
         self.next = self.start;
+        let opened_ms = self.opened_ms;
         self.close();
+        if self.partitions.iter().any(|partition| partition.unpinned) {
+            self.opened_ms = opened_ms;
+        }
     }
 
     /// The stage has become the state.
@@ -92,6 +96,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
         for partition in &mut self.partitions {
             partition.committed_position = partition.position;
             partition.touched = false;
+            partition.unpinned = false;
         }
         self.start = self.next;
         if self.start == self.batch.len() {

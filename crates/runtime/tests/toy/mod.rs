@@ -73,6 +73,8 @@ pub struct Counter {
     staged: BTreeMap<i32, Shard>,
     words: BTreeSet<Vec<u8>>,
     pub needs_table: bool,
+    /// Without a changelog: nothing is restored.
+    pub stateless: bool,
     pub restored_with_meta: usize,
 }
 
@@ -84,6 +86,7 @@ impl Counter {
             staged: BTreeMap::new(),
             words: BTreeSet::new(),
             needs_table: false,
+            stateless: false,
             restored_with_meta: 0,
         }
     }
@@ -112,7 +115,7 @@ impl Operator for Counter {
             inputs: vec![self.topics.input.clone()],
             tables: vec![self.topics.table.clone()],
             outputs: vec![self.topics.output.clone()],
-            changelog: Some(self.topics.changelog.clone()),
+            changelog: (!self.stateless).then(|| self.topics.changelog.clone()),
             clocked: true,
         }
     }
