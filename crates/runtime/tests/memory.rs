@@ -352,6 +352,62 @@ fn a_worker_that_needs_a_new_producer_too_often_ends() {
     assert!(matches!(error, WorkerError::Unstable { count: 5, .. }), "{error}");
 }
 
+/// New producers while each of ten transactions is slow in this call.
+fn new_producers(slow: Call) -> usize {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let clock = log.clone();
+    let mut now_ms = 0;
+    let recreated = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&recreated);
+    let plan = move |_, call| {
+        if call == slow {
+            now_ms += 2_500;
+            clock.set_now_ms(now_ms);
+        }
+        counted.fetch_add(u64::from(call == Call::Recreate), Ordering::Relaxed);
+        None
+    };
+    let client = FaultyLog::new(client(&log, &topics, "a"), plan);
+    let mut worker = Worker::new(client, Counter::new(&topics), config()).unwrap();
+    for n in 0..10 {
+        log.append(&feed(&topics, &[1], 1));
+        run_until_idle(&mut [&mut worker], n * 700_000).unwrap();
+    }
+    assert_eq!(worker.operator().total(), 10);
+    recreated.load(Ordering::Relaxed) as usize
+}
+
+#[test]
+fn only_a_slow_commit_needs_a_new_producer_not_a_slow_delivery() {
+    assert_eq!(new_producers(Call::Produce), 0);
+    assert_eq!(new_producers(Call::Commit), 10);
+}
+
+#[test]
+fn a_group_that_does_not_answer_ends_the_worker_within_the_limit() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let clock = log.clone();
+    let (mut now_ms, mut sent) = (0, false);
+    let plan = move |_, call| {
+        let class = match call {
+            Call::Commit => ErrorClass::Unknown,
+            Call::Committed if sent => ErrorClass::Retriable,
+            _ => return None,
+        };
+        sent = true;
+        now_ms += 5_000;
+        clock.set_now_ms(now_ms);
+        Some(Fault { class, takes_effect: false })
+    };
+    let client = FaultyLog::new(client(&log, &topics, "a"), plan);
+    let mut worker = Worker::new(client, Counter::new(&topics), config()).unwrap();
+    log.append(&feed(&topics, &[1], 1));
+    run_until_idle(&mut [&mut worker], 0).unwrap_err();
+    assert!(worker.log_mut().now_ms() <= 20_000, "{} ms", worker.log_mut().now_ms());
+}
+
 #[test]
 fn a_worker_whose_every_transaction_is_aborted_ends() {
     let topics = Topics::new("");

@@ -35,16 +35,17 @@ enum End {
 }
 
 impl<L: Log, O: Operator> Worker<L, O> {
-    /// Ends the open transaction; answers whether it was committed. If not, the stage is dropped and the
-    /// batch will be applied again.
-    pub(super) fn commit(&mut self, now_ms: i64) -> Result<bool, WorkerError> {
+    /// Ends the open transaction. If it was not committed, the stage is dropped and the batch will be applied
+    /// again.
+    pub(super) fn commit(&mut self, now_ms: i64) -> Result<(), WorkerError> {
         self.transactions += 1;
         let marker = format!("{}:{}", self.config.id, self.transactions);
         let offsets = self.seal(&marker);
         let began_ms = self.log.now_ms();
-        let end = match self.send(&offsets, &marker) {
-            Ok(()) => End::Committed,
-            Err(error) => self.recover(error, &offsets, &marker, now_ms)?,
+        let (end, commit_ms) = match self.send(&offsets, &marker) {
+            Ok(commit_ms) => (End::Committed, commit_ms),
+            // Committed after all only with a new producer, which has nothing to repeat.
+            Err(error) => (self.recover(error, &offsets, &marker, now_ms)?, 0),
         };
         let took_ms = self.log.now_ms() - began_ms;
         metrics::histogram!(names::COMMIT_SECONDS, "service" => self.config.service.clone())
@@ -62,17 +63,20 @@ impl<L: Log, O: Operator> Worker<L, O> {
                 self.rerun();
             }
         }
-        if end == End::Committed && (took_ms > SLOW_COMMIT_MS || self.log.commit_was_unsteady()) {
-            warn!(service = self.config.service, took_ms, "slow or unsteady commit: replacing the producer");
+        if end == End::Committed && (commit_ms > SLOW_COMMIT_MS || self.log.commit_was_unsteady()) {
+            warn!(
+                service = self.config.service,
+                took_ms, commit_ms, "slow or unsteady commit: replacing the producer"
+            );
             let error = LogError {
                 class: ErrorClass::Unknown,
                 call: Call::Commit,
                 place: None,
-                message: format!("a commit took {took_ms} ms"),
+                message: format!("a commit took {commit_ms} ms"),
             };
             self.new_producer(error, now_ms)?;
         }
-        Ok(end == End::Committed)
+        Ok(())
     }
 
     /// Drops the stage; everything since the last commit will be applied again.
@@ -138,13 +142,16 @@ impl<L: Log, O: Operator> Worker<L, O> {
         offsets
     }
 
-    /// The calls of a transaction, each repeated while that can help.
-    fn send(&mut self, offsets: &[(TopicPartition, i64)], marker: &str) -> Result<(), LogError> {
+    /// The calls of a transaction, each repeated while that can help. Answers how long the commit itself took,
+    /// in milliseconds: sending a large batch to a busy broker may take long and says nothing about it.
+    fn send(&mut self, offsets: &[(TopicPartition, i64)], marker: &str) -> Result<i64, LogError> {
         self.repeat(|worker| worker.log.begin())?;
         self.repeat(|worker| worker.log.produce(&worker.out))?;
         self.repeat(|worker| worker.log.drain())?;
         self.repeat(|worker| worker.log.send_offsets(offsets, marker))?;
-        self.repeat(|worker| worker.log.commit())
+        let began_ms = self.log.now_ms();
+        self.repeat(|worker| worker.log.commit())?;
+        Ok(self.log.now_ms() - began_ms)
     }
 
     fn repeat(&mut self, call: impl Fn(&mut Self) -> Result<(), LogError>) -> Result<(), LogError> {
@@ -202,12 +209,17 @@ impl<L: Log, O: Operator> Worker<L, O> {
     ) -> Result<End, WorkerError> {
         self.new_producer(error, now_ms)?;
         let places: Vec<TopicPartition> = offsets.iter().map(|(at, _)| at.clone()).collect();
+        let deadline_ms = self.log.now_ms() + REPEAT_LIMIT_MS;
         let mut times = 0;
         let committed = loop {
             times += 1;
             match self.log.committed(&places) {
                 Ok(committed) => break committed,
-                Err(error) if error.class == ErrorClass::Retriable && times < REPEAT_LIMIT => {
+                Err(error)
+                    if error.class == ErrorClass::Retriable
+                        && times < REPEAT_LIMIT
+                        && self.log.now_ms() < deadline_ms =>
+                {
                     self.log.wait(REPEAT_PAUSE);
                 }
                 Err(error) => return Err(self.give_up(error)),
