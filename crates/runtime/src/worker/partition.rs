@@ -34,7 +34,7 @@ pub(crate) enum Phase {
     /// The changelog may still hold undecided transactions before `target`.
     Settling { committed: Option<i64>, low: i64, target: i64 },
     /// The changelog is being read.
-    Reading { committed: Option<i64>, target: i64, reached: i64, meta: Option<PartitionMeta> },
+    Reading { committed: Option<i64>, low: i64, target: i64, reached: i64, meta: Option<PartitionMeta> },
     /// Everything has been read; state and offset are still to be compared.
     Complete { committed: Option<i64>, meta: Option<PartitionMeta> },
     /// Records are being applied.

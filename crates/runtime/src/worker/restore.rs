@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::meta::{META_KEY, PartitionMeta};
 use super::partition::{Partition, Phase};
@@ -148,9 +148,17 @@ impl<L: Log, O: Operator> Worker<L, O> {
         self.log.read_stop(at);
         let restoring = self.partitions.iter_mut().find(|p| p.at.partition == at.partition);
         let Some(Partition { phase, .. }) = restoring else { return };
-        if let Phase::Reading { committed, meta, .. } = phase {
-            *phase = Phase::Complete { committed: *committed, meta: meta.take() };
+        let Phase::Reading { committed, low, target, reached, meta } = phase else { return };
+        let (committed, low, target) = (*committed, *low, *target);
+        // The last record of a transaction is its marker, which is not shown.
+        if *reached + 1 < target && !self.log.stable_end(at).is_ok_and(|stable| stable >= target) {
+            // A new leader may know less for a moment: its end is not the changelog's.
+            warn!(service = self.config.service, %at, reached, target, "changelog ends early: reading it again");
+            self.operator.assigned(at.partition);
+            *phase = Phase::Settling { committed, low, target };
+            return;
         }
+        *phase = Phase::Complete { committed, meta: meta.take() };
     }
 
     /// Moves arriving partitions on; answers whether any moved.
@@ -190,7 +198,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
             return Ok(false);
         }
         self.log.read_from(&changelog, low)?;
-        self.partitions[index].phase = Phase::Reading { committed, target, reached: low, meta: None };
+        self.partitions[index].phase = Phase::Reading { committed, low, target, reached: low, meta: None };
         Ok(true)
     }
 
