@@ -25,7 +25,7 @@ pub use self::meta::{META_KEY, PartitionMeta};
 pub use self::status::{PartitionState, PartitionStatus, Status};
 
 use self::partition::{Hold, Partition};
-use self::restore::Tables;
+use self::restore::{Tables, Turns};
 use crate::log::{ErrorClass, GroupEvent, Log, LogError, PollLimits};
 use crate::operator::{Blocked, Operator, Outcome, Wiring};
 use crate::outbox::{Outbox, OutboxLimits};
@@ -181,6 +181,7 @@ pub struct Worker<L, O> {
     config: WorkerConfig,
     partitions: Vec<Partition>,
     tables: Tables,
+    turns: Turns,
     /// Records read; those before `start` are committed, those before `next` applied.
     batch: RecordBatch,
     start: usize,
@@ -214,6 +215,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
             config,
             partitions: Vec::new(),
             tables,
+            turns: Turns::default(),
             batch: RecordBatch::new(),
             start: 0,
             next: 0,

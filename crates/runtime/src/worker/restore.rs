@@ -33,6 +33,14 @@ pub(super) struct Tables {
     pub(super) changed: bool,
 }
 
+/// Where the next step begins. A partition that has to be tried again ends its step, since each try may take
+/// seconds and the group wants to be served; the next step begins behind it, so that no other one waits for it.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    locate: usize,
+    restore: usize,
+}
+
 impl Tables {
     pub(super) fn ready(&self) -> bool {
         self.pending.is_empty()
@@ -167,7 +175,8 @@ impl<L: Log, O: Operator> Worker<L, O> {
             return Ok(false);
         }
         let mut any = self.locate(now_ms)?;
-        for index in 0..self.partitions.len() {
+        let count = self.partitions.len();
+        for index in (0..count).map(|step| (self.turns.restore + step) % count) {
             let moved = match &self.partitions[index].phase {
                 Phase::Settling { committed, low, target } => self.settle(index, *committed, *low, *target),
                 Phase::Complete { committed, meta } => {
@@ -178,7 +187,10 @@ impl<L: Log, O: Operator> Worker<L, O> {
             };
             match moved {
                 Ok(moved) => any |= moved,
-                Err(error) if error.class == ErrorClass::Retriable => {}
+                Err(error) if error.class == ErrorClass::Retriable => {
+                    self.turns.restore = index + 1;
+                    break;
+                }
                 Err(error) => return Err(self.give_up(error)),
             }
         }
@@ -215,11 +227,16 @@ impl<L: Log, O: Operator> Worker<L, O> {
             Err(error) if error.class == ErrorClass::Retriable => return Ok(false),
             Err(error) => return Err(self.give_up(error)),
         };
-        for (at, committed) in arrived.iter().zip(committed) {
+        let count = arrived.len();
+        for which in (0..count).map(|step| (self.turns.locate + step) % count) {
+            let (at, committed) = (&arrived[which], &committed[which]);
             let Some(index) = self.partitions.iter().position(|p| p.at == *at) else { continue };
-            match self.locate_one(index, committed.map(|committed| committed.offset), now_ms) {
+            match self.locate_one(index, committed.as_ref().map(|committed| committed.offset), now_ms) {
                 Ok(()) => {}
-                Err(error) if error.class == ErrorClass::Retriable => {}
+                Err(error) if error.class == ErrorClass::Retriable => {
+                    self.turns.locate = which + 1;
+                    break;
+                }
                 Err(error) => return Err(self.give_up(error)),
             }
         }
