@@ -175,8 +175,8 @@ impl<L: Log, O: Operator> Worker<L, O> {
             return Ok(false);
         }
         let mut any = self.locate(now_ms)?;
-        let count = self.partitions.len();
-        for index in (0..count).map(|step| (self.turns.restore + step) % count) {
+        let (count, first) = (self.partitions.len(), self.turns.restore);
+        for index in (0..count).map(|step| (first + step) % count) {
             let moved = match &self.partitions[index].phase {
                 Phase::Settling { committed, low, target } => self.settle(index, *committed, *low, *target),
                 Phase::Complete { committed, meta } => {
@@ -227,8 +227,8 @@ impl<L: Log, O: Operator> Worker<L, O> {
             Err(error) if error.class == ErrorClass::Retriable => return Ok(false),
             Err(error) => return Err(self.give_up(error)),
         };
-        let count = arrived.len();
-        for which in (0..count).map(|step| (self.turns.locate + step) % count) {
+        let (count, first) = (arrived.len(), self.turns.locate);
+        for which in (0..count).map(|step| (first + step) % count) {
             let (at, committed) = (&arrived[which], &committed[which]);
             let Some(index) = self.partitions.iter().position(|p| p.at == *at) else { continue };
             match self.locate_one(index, committed.as_ref().map(|committed| committed.offset), now_ms) {
