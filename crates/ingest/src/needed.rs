@@ -82,16 +82,18 @@ pub(crate) struct Projection {
     /// What is needed under this very name.
     leaf: Option<NeededField>,
     children: HashMap<Box<str>, Projection, FixedState>,
+    /// A bit for each length of the children's names: most names of a record end here, unhashed.
+    lengths: u64,
 }
 
 impl Projection {
     pub(crate) fn new(fields: &[NeededField]) -> Projection {
         let mut root = Projection::default();
         for field in fields {
-            let node = field
-                .name
-                .split('.')
-                .fold(&mut root, |node, part| node.children.entry(part.into()).or_default());
+            let node = field.name.split('.').fold(&mut root, |node, part| {
+                node.lengths |= length_bit(part);
+                node.children.entry(part.into()).or_default()
+            });
             // Declared or not, the well-known names stay sensitive.
             let sensitive = field.sensitive.or(NeededField::new(&field.name).sensitive);
             node.leaf = Some(NeededField { name: field.name.clone(), sensitive });
@@ -100,6 +102,9 @@ impl Projection {
     }
 
     pub(crate) fn child(&self, name: &str) -> Option<&Projection> {
+        if self.lengths & length_bit(name) == 0 {
+            return None;
+        }
         self.children.get(name)
     }
 
@@ -107,6 +112,11 @@ impl Projection {
     pub(crate) fn needs(&self, name: &str) -> bool {
         self.child(name).is_some_and(|node| node.leaf.is_some())
     }
+}
+
+/// All lengths beyond the bits share the last one.
+fn length_bit(name: &str) -> u64 {
+    1 << name.len().min(63)
 }
 
 /// The needed values of one object, in the record's order.
