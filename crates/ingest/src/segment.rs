@@ -250,6 +250,7 @@ fn utm_text(text: Cow<'_, str>) -> Option<Text<'_>> {
             text.make_ascii_lowercase();
             Cow::Owned(text)
         }
+        text if text.is_ascii() => text.trim().to_ascii_lowercase().into(),
         text => text.trim().to_lowercase().into(),
     };
     (!text.is_empty()).then(|| Text(cut(text, UTM_BYTES)))
