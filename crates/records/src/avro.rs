@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn text(&mut self) -> Result<Text<'a>, Fault> {
         std::str::from_utf8(self.bytes()?).map(Text::from).map_err(|_| Fault::NotUtf8)
     }
@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A union of null and something else, in this order.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn optional<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T, Fault>,
