@@ -253,6 +253,28 @@ fn a_member_that_owes_the_group_an_answer_can_be_closed() {
 }
 
 #[test]
+fn partitions_with_a_backlog_take_turns() {
+    let topics = made("turns");
+    let keys: Vec<u8> = (0..=255).cycle().take(4_000).collect();
+    append(&topics, &feed(&topics, &keys, 1));
+    let mut log = KafkaLog::connect(&kafka(), &identity(&topics, "a")).unwrap();
+    let GroupEvent::Assigned(places) = event(&mut log, || ()) else { panic!("nothing assigned") };
+    for at in &places {
+        log.start(at, 0).unwrap();
+    }
+    let mut batch = RecordBatch::new();
+    let deadline = Instant::now() + LIMIT;
+    let mut counts = [0; PARTITIONS as usize];
+    while counts.contains(&0) {
+        assert!(Instant::now() < deadline && counts.iter().sum::<i32>() < 1_000, "{counts:?}");
+        batch.clear();
+        log.poll(&mut batch, PollLimits { records: 10, bytes: 1 << 20 }, &[]).unwrap();
+        batch.iter().for_each(|record| counts[record.partition as usize] += 1);
+        log.wait(Duration::from_millis(20));
+    }
+}
+
+#[test]
 fn a_deadline_is_met_by_a_tick() {
     let topics = made("tick");
     let config = WorkerConfig::new("counter", "ticking");

@@ -101,7 +101,7 @@ impl Member {
         let count = self.owned.len();
         for step in 0..count {
             let index = (self.turn + step) % count;
-            let owned = &self.owned[index];
+            let (owned, before) = (&self.owned[index], batch.len());
             if !owned.started || held.contains(&owned.at) {
                 continue;
             }
@@ -109,7 +109,8 @@ impl Member {
                 let full = batch.len() - first_len >= limits.records
                     || (batch.bytes() - first_bytes >= limits.bytes && batch.len() > first_len);
                 if full {
-                    self.turn = index;
+                    // One that has had its share goes to the end of the row, whatever it still has.
+                    self.turn = if batch.len() > before { index + 1 } else { index };
                     return Ok(());
                 }
                 match owned.queue.poll(Duration::ZERO) {
