@@ -71,8 +71,11 @@ impl Reader {
         list.add_partition_offset(&at.topic, at.partition, Offset::Offset(at_ms))
             .map_err(|error| failed(&error))?;
         let found = self.consumer.offsets_for_times(list, REQUEST_TIMEOUT).map_err(|error| failed(&error))?;
-        match found.find_partition(&at.topic, at.partition).map(|element| element.offset()) {
-            Some(Offset::Offset(offset)) => Ok(offset),
+        let Some(element) = found.find_partition(&at.topic, at.partition) else { return self.stable_end(at) };
+        // A failed one still holds the time.
+        element.error().map_err(|error| failed(&error))?;
+        match element.offset() {
+            Offset::Offset(offset) => Ok(offset),
             _ => self.stable_end(at),
         }
     }
@@ -127,10 +130,11 @@ impl Reader {
         let count = self.reads.len();
         for step in 0..count {
             let index = (self.turn + step) % count;
-            let (at, queue) = &self.reads[index];
+            let ((at, queue), before) = (&self.reads[index], batch.len());
             loop {
                 if batch.len() - first_len >= limits.records || batch.bytes() - first_bytes >= limits.bytes {
-                    self.turn = index;
+                    // One that has had its share goes to the end of the row, whatever it still has.
+                    self.turn = if batch.len() > before { index + 1 } else { index };
                     return Ok(());
                 }
                 match queue.poll(Duration::ZERO) {
