@@ -354,7 +354,7 @@ fn canonical_number(json: &str) -> &str {
 /// else it only has to end.
 pub(crate) fn is_deeper_than(json: &str, limit: usize) -> bool {
     // Most records open fewer brackets than the limit altogether: counting them is one vectorised pass.
-    let opened: usize = json.as_bytes().chunks(255).map(count_openers).sum();
+    let opened: usize = json.as_bytes().chunks(OPENERS_BYTES).map(count_openers).sum();
     if opened <= limit {
         return false;
     }
@@ -377,7 +377,10 @@ pub(crate) fn is_deeper_than(json: &str, limit: usize) -> bool {
     false
 }
 
-/// At most 255 bytes, so that the count fits the lane of a vector.
+/// Whole vectors, and at most 255 bytes, so that the count fits the lane of one.
+const OPENERS_BYTES: usize = 224;
+
+/// For at most [`OPENERS_BYTES`].
 fn count_openers(chunk: &[u8]) -> usize {
     usize::from(chunk.iter().map(|byte| u8::from((byte | 0x20) == b'{')).sum::<u8>())
 }
