@@ -31,6 +31,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message, Timestamp};
 
 use self::client::{Bell, Quiet};
@@ -47,8 +48,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the first contact may take; the error then names the address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// A client of a Kafka cluster, as configured.
-#[derive(Debug, Clone, Default)]
+/// A client of a Kafka cluster, as configured. Its properties hold secrets: they are shown by name only.
+#[derive(Clone, Default)]
 pub struct KafkaConfig {
     /// `host:port[,…]`.
     pub bootstrap: String,
@@ -57,6 +58,17 @@ pub struct KafkaConfig {
     /// Further librdkafka properties, for TLS and SASL mostly; those that the runtime relies on are set after
     /// them and win.
     pub properties: Vec<(String, String)>,
+}
+
+impl fmt::Debug for KafkaConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.properties.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("KafkaConfig")
+            .field("bootstrap", &self.bootstrap)
+            .field("client_id", &self.client_id)
+            .field("properties", &names)
+            .finish()
+    }
 }
 
 /// The identity of one worker.
@@ -254,12 +266,22 @@ pub fn wall_clock_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
-fn created<T>(result: Result<T, rdkafka::error::KafkaError>) -> Result<T, LogError> {
-    result.map_err(|error| LogError {
-        class: ErrorClass::Fatal,
-        call: Call::Metadata,
-        place: None,
-        message: format!("the client cannot be made from this configuration: {error}"),
+fn created<T>(result: Result<T, KafkaError>) -> Result<T, LogError> {
+    result.map_err(|error| {
+        let reason = match error {
+            // The error's own text shows the value, which may be a secret under a misspelt name.
+            KafkaError::ClientConfig(_, description, name, value) => {
+                let description = description.replace(&format!("\"{value}\""), "a value");
+                format!("property {name}: {description}")
+            }
+            error => error.to_string(),
+        };
+        LogError {
+            class: ErrorClass::Fatal,
+            call: Call::Metadata,
+            place: None,
+            message: format!("the client cannot be made from this configuration: {reason}"),
+        }
     })
 }
 
@@ -308,4 +330,24 @@ fn headers<'a>(message: &'a BorrowedMessage<'_>) -> Vec<(&'a str, Option<&'a [u8
         .ok()
     };
     (0..headers.count()).filter_map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_properties_are_never_shown() {
+        for name in ["sasl.pasword", "security.protocol", "session.timeout.ms"] {
+            let config = KafkaConfig {
+                properties: vec![(name.to_owned(), "hunter2".to_owned())],
+                ..KafkaConfig::default()
+            };
+            let made = created(config.base().create_with_context::<_, BaseConsumer<Quiet>>(Quiet::default()));
+            let error = made.err().unwrap().to_string();
+            for text in [error, format!("{config:?}")] {
+                assert!(text.contains(name) && !text.contains("hunter2"), "{text}");
+            }
+        }
+    }
 }
