@@ -263,6 +263,53 @@ fn a_blocked_partition_waits_for_the_table_and_others_go_on() {
     assert!(worker.status().ready());
 }
 
+#[test]
+fn deadlines_that_fired_before_a_block_fire_once_across_a_restart() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let mut reader = log.reader(&topics.output);
+    let mut out = Outbox::default();
+    push(&mut out, &topics.input, "k1", "until:1000", 1);
+    push(&mut out, &topics.input, "k1", "late:x", 2_000);
+    log.append(&out);
+    for _ in 0..2 {
+        let mut counter = Counter::new(&topics);
+        counter.needs_table = true;
+        let mut worker = Worker::new(client(&log, &topics, "a"), counter, config()).unwrap();
+        run_until_idle(&mut [&mut worker], 0).unwrap();
+        assert!(!worker.status().ready());
+    }
+    assert_eq!(outputs(&mut reader), ["k1!1000", "k1=1"]);
+}
+
+#[test]
+fn the_gauge_of_blocked_partitions_follows_holds() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let blocked = |count: u8| {
+        let line = format!("ripen_partitions_blocked{{service=\"counter\",worker=\"0\"}} {count}");
+        recorder.handle().render().contains(&line)
+    };
+    metrics::with_local_recorder(&recorder, || {
+        let topics = Topics::new("");
+        let log = log(&topics);
+        let mut counter = Counter::new(&topics);
+        counter.needs_table = true;
+        let mut worker = Worker::new(client(&log, &topics, "a"), counter, config()).unwrap();
+        run_until_idle(&mut [&mut worker], 0).unwrap();
+        assert!(blocked(0));
+        let mut out = Outbox::default();
+        push(&mut out, &topics.input, "k1", "word:x", 1);
+        log.append(&out);
+        run_until_idle(&mut [&mut worker], 0).unwrap();
+        assert!(blocked(1));
+        let mut table = Outbox::default();
+        push(&mut table, &topics.table, "x", "", 1);
+        log.append(&table);
+        run_until_idle(&mut [&mut worker], 0).unwrap();
+        assert!(blocked(0));
+    });
+}
+
 /// A worker on the wall clock, over topics whose time is the log's.
 fn clocked() -> (Topics, MemoryLog, Worker<MemoryClient, Counter>) {
     let topics = Topics::new("");

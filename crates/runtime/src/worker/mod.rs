@@ -345,6 +345,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
         let first = self.next;
         let mut cached = 0;
         let mut last_timestamp_ms = None;
+        let mut holding = false;
         while self.next < self.batch.len() && !self.full {
             let record = self.batch.get(self.next);
             let Some(index) = find(&self.partitions, cached, record.topic, record.partition) else {
@@ -362,8 +363,17 @@ impl<L: Log, O: Operator> Worker<L, O> {
             };
             match outcome {
                 Err(hold) => {
+                    if matches!(hold, Hold::Blocked(_)) {
+                        // What the operator did before it met the obstacle, deadlines perhaps, is in its stage
+                        // and goes with the transaction: so must this partition's changelog.
+                        partition.touched = true;
+                        self.opened_ms.get_or_insert(now_ms);
+                    }
                     hold_back(&mut self.batch, self.next, partition, hold, &self.config.service);
-                    self.holds.push(partition.at.clone());
+                    if !self.holds.contains(&partition.at) {
+                        self.holds.push(partition.at.clone());
+                    }
+                    holding = true;
                     continue;
                 }
                 Ok(Outcome::More) => self.full = true,
@@ -377,6 +387,9 @@ impl<L: Log, O: Operator> Worker<L, O> {
             partition.touched = true;
             self.opened_ms.get_or_insert(now_ms);
             self.full |= self.out.is_full();
+        }
+        if holding {
+            self.publish();
         }
         if let Some(timestamp_ms) = last_timestamp_ms {
             self.record_clock_lag(now_ms - timestamp_ms);
@@ -427,6 +440,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
             self.tables.changed = tables_changed;
             return;
         }
+        let holds = self.holds.len();
         for partition in &mut self.partitions {
             let free = match &partition.hold {
                 None => false,
@@ -439,6 +453,9 @@ impl<L: Log, O: Operator> Worker<L, O> {
                 self.batch.append(&partition.held);
                 partition.held.clear();
             }
+        }
+        if self.holds.len() < holds {
+            self.publish();
         }
     }
 
@@ -496,7 +513,10 @@ fn future(
 fn hold_back(batch: &mut RecordBatch, from: usize, partition: &mut Partition, hold: Hold, service: &str) {
     let (Hold::Blocked(blocked) | Hold::Future { reason: blocked, .. }) = &hold;
     warn!(service, at = %partition.at, offset = partition.position, "held: {blocked}");
+    // Before those held already: an earlier record comes here again when its transaction was aborted.
+    let later = std::mem::take(&mut partition.held);
     batch.move_partition(from, &partition.at, &mut partition.held);
+    partition.held.append(&later);
     partition.hold = Some(hold);
 }
 

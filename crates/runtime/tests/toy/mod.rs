@@ -144,6 +144,18 @@ impl Operator for Counter {
             shard.touched.insert(key);
         }
         if outcome == Outcome::Applied
+            && self.needs_table
+            && let Some(word) = value.strip_prefix("late:")
+            && !self.words.contains(word.as_bytes())
+        {
+            // Deadlines have fired already: both are in the stage.
+            self.staged.insert(record.partition, shard);
+            return Outcome::Blocked(Blocked {
+                reason: format!("{value} is not known"),
+                advice: "write it to the table".to_owned(),
+            });
+        }
+        if outcome == Outcome::Applied
             && let Some(key) = record.key
         {
             let count = shard.counts.entry(key.to_vec()).or_default();
