@@ -6,6 +6,7 @@ use ripen_records::{Partitions, Topics};
 use ripen_runtime::kafka::admin::{self, Finding, TopicSpec};
 use ripen_runtime::kafka::{KafkaConfig, KafkaLog, MemberConfig};
 use ripen_runtime::{Call, ErrorClass, Log, LogError};
+use tracing::warn;
 
 use super::serve::Service;
 use crate::config::Config;
@@ -55,15 +56,25 @@ pub(super) fn writer(command: &str, config: &Config) -> Result<KafkaLog, Failure
 /// Whether the brokers answer and the topics that these services need are as configured.
 ///
 /// # Errors
-/// No broker, by its address; else every topic that is missing or has another number of partitions.
+/// No broker, by its address; else every topic that is missing, has another number of partitions, or a setting under
+/// which state or time would be wrong. Other differences are warnings.
 pub(super) fn check(services: &[Service], config: &Config) -> Result<(), Failure> {
     let client = client("check", config);
-    let needed = needed(services, &Topics::with_prefix(&config.prefix));
+    let topics = Topics::with_prefix(&config.prefix);
+    let needed = needed(services, &topics);
     let specs: Vec<TopicSpec> =
         own_specs(config).into_iter().filter(|spec| needed.contains(&spec.name)).collect();
     let findings = admin::check(&client, &specs).map_err(Failure::new)?;
-    let mut problems: Vec<String> =
-        findings.iter().filter(|finding| !finding.is_warning()).map(ToString::to_string).collect();
+    let mut problems = Vec::new();
+    for finding in &findings {
+        if let Some(problem) = vital(finding, &topics) {
+            problems.push(problem);
+        } else if finding.is_warning() {
+            warn!("{finding}");
+        } else {
+            problems.push(finding.to_string());
+        }
+    }
     if services.contains(&Service::Ingest) {
         for finding in admin::check(&client, &source_specs(config)).map_err(Failure::new)? {
             if let Finding::Missing { topic } = finding {
@@ -75,6 +86,20 @@ pub(super) fn check(services: &[Service], config: &Config) -> Result<(), Failure
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(Failure::Message(problems.join("\n"))) }
+}
+
+/// A wrong setting that nothing can work with: a changelog that is deleted loses state and nobody sees it, and
+/// activities with their writers' times have no common clock.
+fn vital(finding: &Finding, topics: &Topics) -> Option<String> {
+    let Finding::Setting { topic, name, expected, .. } = finding else { return None };
+    let vital = (topic == &topics.leads && name == "cleanup.policy")
+        || (topic == &topics.activities && name == "message.timestamp.type");
+    vital.then(|| {
+        format!(
+            "{finding}; `kafka-configs --alter --entity-type topics --entity-name {topic} --add-config \
+             {name}={expected}` sets it"
+        )
+    })
 }
 
 /// Ripen's own topics as the configuration wants them.
@@ -156,5 +181,35 @@ impl Patience {
         }
         log.wait(PAUSE);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_settings_that_lose_state_or_time_are_vital() {
+        let topics = Topics::with_prefix("p.");
+        let check = |topic: &str, name: &str, expected: Option<&str>| {
+            let (topic, name) = (topic.to_owned(), name.to_owned());
+            let finding =
+                Finding::Setting { topic, name, expected: "right".to_owned(), found: "wrong".to_owned() };
+            let problem = vital(&finding, &topics);
+            match expected {
+                None => assert_eq!(problem, None),
+                Some(part) => assert!(problem.unwrap().contains(part), "{finding}"),
+            }
+        };
+        let (leads, activities) = (topics.leads.as_str(), topics.activities.as_str());
+        check(
+            leads,
+            "cleanup.policy",
+            Some("--entity-name p.ripen.leads.v1 --add-config cleanup.policy=right"),
+        );
+        check(activities, "message.timestamp.type", Some("--add-config message.timestamp.type=right"));
+        check(leads, "min.insync.replicas", None);
+        check(activities, "retention.ms", None);
+        check(&topics.decisions, "cleanup.policy", None);
     }
 }
