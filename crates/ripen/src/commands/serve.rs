@@ -141,10 +141,7 @@ fn supervise(events: &Receiver<Event>, stop: &AtomicBool, threads: Vec<JoinHandl
                 running -= 1;
                 match result {
                     Ok(()) => info!(service = service.as_str(), worker, "stopped"),
-                    Err(error) => {
-                        error!(service = service.as_str(), worker, "{error}");
-                        failure = failure.or(Some(error.to_string()));
-                    }
+                    Err(error) => failure = failure.or(Some(error.to_string())),
                 }
             }
         }
@@ -253,13 +250,19 @@ struct Shell {
 
 impl Shell {
     fn run<O: Operator + WaitsForModel>(self, config: &Config, operator: O) -> Result<(), WorkerError> {
+        let tell =
+            |error: &WorkerError| error!(service = self.service.as_str(), worker = self.number, "{error}");
         let inputs = operator.wiring().inputs;
         let log = broker::member(self.service, self.number, &inputs, config)
-            .map_err(|error| WorkerError::Log { service: self.service.as_str().to_owned(), error })?;
-        let mut worker = Worker::new(log, operator, worker_config(self.service, self.number, config))?;
+            .map_err(|error| WorkerError::Log { service: self.service.as_str().to_owned(), error })
+            .inspect_err(tell)?;
+        let config = worker_config(self.service, self.number, config);
+        let mut worker = Worker::new(log, operator, config).inspect_err(tell)?;
+        // Told before the worker is dropped: closing its clients may take a while.
         let ended = shell::run(&mut worker, &self.stop, |worker| {
             self.report(&worker.status(), worker.operator().waits_for_model());
-        });
+        })
+        .inspect_err(tell);
         self.health.set(self.service.as_str(), self.number, WorkerState::Stopped);
         ended
     }
