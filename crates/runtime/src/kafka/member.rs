@@ -273,6 +273,15 @@ impl Member {
     }
 
     pub(super) fn group_metadata(&self) -> Result<ConsumerGroupMetadata, LogError> {
+        if self.consumer.assignment_lost() {
+            // Without a generation the brokers take offsets for a group that is empty by now.
+            return Err(LogError {
+                class: ErrorClass::Abortable,
+                call: Call::SendOffsets,
+                place: None,
+                message: "the group has given this member's partitions away".to_owned(),
+            });
+        }
         self.consumer.group_metadata().ok_or_else(|| LogError {
             class: ErrorClass::Abortable,
             call: Call::SendOffsets,
