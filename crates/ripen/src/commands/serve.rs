@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use ripen_emitter::EmitOptions;
 use ripen_ingest::{Arrival, Limits};
 use ripen_records::Topics;
+use ripen_runtime::kafka::KafkaLog;
 use ripen_runtime::{CommitInterval, FirstStart, Operator, Status, Worker, WorkerConfig, WorkerError, shell};
 use tracing::{error, info, warn};
 
@@ -21,6 +23,9 @@ use crate::failure::{CommandResult, Ended, Failure};
 use crate::health::{Health, WorkerState};
 use crate::operators::{EmitterOperator, IngestOperator, ScorerOperator};
 use crate::{http, metrics};
+
+/// How long clients may take to close once every worker has done its work.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// One of the three services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +78,10 @@ impl WaitsForModel for EmitterOperator {
 /// What the main thread is told.
 #[derive(Debug)]
 enum Event {
-    /// A worker has ended; without an error only because it was told to.
-    Ended { service: Service, worker: usize, result: Result<(), WorkerError> },
+    /// A worker has done its work, its clients still open; without an error only because it was told to stop.
+    Done { service: Service, worker: usize, result: Result<(), WorkerError> },
+    /// A worker's thread ends.
+    Closed { panicked: bool },
     /// Somebody wants the process to stop.
     Signal(&'static str),
     /// The HTTP server cannot go on.
@@ -128,29 +135,40 @@ fn ingest_is_configured(config: &Config) -> Result<(), Failure> {
 /// Waits for the first thing that happens, then for the workers to end in order.
 fn supervise(events: &Receiver<Event>, stop: &AtomicBool, threads: Vec<JoinHandle<()>>) -> CommandResult {
     let mut failure = None;
-    let mut running = threads.len();
-    while running > 0 {
-        let Ok(event) = events.recv() else { break };
+    let (mut working, mut open) = (threads.len(), threads.len());
+    let mut close_by = None;
+    while open > 0 {
+        let left = close_by.map_or(Duration::MAX, |by: Instant| by.saturating_duration_since(Instant::now()));
+        let Ok(event) = events.recv_timeout(left) else {
+            // What they did is committed, and a static member has nothing to say when it goes.
+            warn!(open, "clients did not close within {CLOSE_LIMIT:?}: not waiting for them");
+            break;
+        };
         match event {
             Event::Signal(name) if stop.load(Ordering::Relaxed) => {
                 return Err(Failure::new(format_args!("second {name}: not waiting for the workers")));
             }
             Event::Signal(name) => info!(signal = name, "stopping: workers commit what they hold"),
             Event::Http(error) => failure = failure.or(Some(format!("http server: {error}"))),
-            Event::Ended { service, worker, result } => {
-                running -= 1;
+            Event::Done { service, worker, result } => {
+                working -= 1;
                 match result {
                     Ok(()) => info!(service = service.as_str(), worker, "stopped"),
                     Err(error) => failure = failure.or(Some(error.to_string())),
                 }
             }
+            Event::Closed { panicked } => {
+                open -= 1;
+                working -= usize::from(panicked);
+            }
         }
         stop.store(true, Ordering::Relaxed);
-    }
-    for thread in threads {
-        if thread.join().is_err() {
-            failure = failure.or(Some("a worker has panicked; its message stands above".to_owned()));
+        if working == 0 {
+            close_by = close_by.or(Some(Instant::now() + CLOSE_LIMIT));
         }
+    }
+    if open == 0 && threads.into_iter().any(|thread| thread.join().is_err()) {
+        failure = failure.or(Some("a worker has panicked; its message stands above".to_owned()));
     }
     match failure {
         Some(message) => Err(Failure::Message(message)),
@@ -198,30 +216,36 @@ fn start_worker(
     let shell = Shell { service, number, health: Arc::clone(health), stop: Arc::clone(stop) };
     spawn(&format!("{}-{number}", service.as_str()), move || {
         // A worker that panics must not leave a process that looks alive.
-        let ended = Ending { service, number, sender, result: None };
+        let ended = Ending { service, number, sender, done: false };
         work(shell, &config, ended);
     })
 }
 
-/// Reports the end of a worker however it ends.
+/// Reports what became of a worker, and the end of its thread however it ends.
 struct Ending {
     service: Service,
     number: usize,
     sender: Sender<Event>,
-    result: Option<Result<(), WorkerError>>,
+    done: bool,
+}
+
+impl Ending {
+    /// The work is done or has failed; the clients are still to be closed.
+    fn done(&mut self, result: Result<(), WorkerError>) {
+        self.done = true;
+        let _ = self.sender.send(Event::Done { service: self.service, worker: self.number, result });
+    }
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        // Without a result the worker has panicked; joining its thread says so.
-        let result = self.result.take().unwrap_or(Ok(()));
-        let _ = self.sender.send(Event::Ended { service: self.service, worker: self.number, result });
+        let _ = self.sender.send(Event::Closed { panicked: !self.done });
     }
 }
 
-fn work(shell: Shell, config: &Config, mut ending: Ending) {
+fn work(shell: Shell, config: &Config, ending: Ending) {
     let topics = Topics::with_prefix(&config.prefix);
-    let result = match shell.service {
+    match shell.service {
         Service::Ingest => {
             let sources = config.sources.iter().map(|source| (source.topic.clone(), source.format));
             let limits = Limits {
@@ -229,15 +253,14 @@ fn work(shell: Shell, config: &Config, mut ending: Ending) {
                 depth: config.ingest.nesting,
                 ..Limits::default()
             };
-            shell.run(config, IngestOperator::new(topics, sources, limits, Arrival::Source))
+            shell.run(config, IngestOperator::new(topics, sources, limits, Arrival::Source), ending);
         }
-        Service::Scorer => shell.run(config, ScorerOperator::new(topics)),
+        Service::Scorer => shell.run(config, ScorerOperator::new(topics), ending),
         Service::Emitter => match EmitOptions::new(&config.namespace) {
-            Ok(options) => shell.run(config, EmitterOperator::new(topics, options)),
+            Ok(options) => shell.run(config, EmitterOperator::new(topics, options), ending),
             Err(error) => unreachable!("the configuration has been checked: {error}"),
         },
-    };
-    ending.result = Some(result);
+    }
 }
 
 /// A worker's thread.
@@ -249,22 +272,28 @@ struct Shell {
 }
 
 impl Shell {
-    fn run<O: Operator + WaitsForModel>(self, config: &Config, operator: O) -> Result<(), WorkerError> {
+    /// Works until it is stopped or has to end, tells so, and only then closes the clients: that may take a while.
+    fn run<O: Operator + WaitsForModel>(self, config: &Config, operator: O, mut ending: Ending) {
         let tell =
             |error: &WorkerError| error!(service = self.service.as_str(), worker = self.number, "{error}");
-        let inputs = operator.wiring().inputs;
-        let log = broker::member(self.service, self.number, &inputs, config)
-            .map_err(|error| WorkerError::Log { service: self.service.as_str().to_owned(), error })
-            .inspect_err(tell)?;
-        let config = worker_config(self.service, self.number, config);
-        let mut worker = Worker::new(log, operator, config).inspect_err(tell)?;
-        // Told before the worker is dropped: closing its clients may take a while.
-        let ended = shell::run(&mut worker, &self.stop, |worker| {
+        let mut worker = match self.start(config, operator).inspect_err(tell) {
+            Ok(worker) => worker,
+            Err(error) => return ending.done(Err(error)),
+        };
+        let result = shell::run(&mut worker, &self.stop, |worker| {
             self.report(&worker.status(), worker.operator().waits_for_model());
         })
         .inspect_err(tell);
         self.health.set(self.service.as_str(), self.number, WorkerState::Stopped);
-        ended
+        ending.done(result);
+        drop(worker);
+    }
+
+    fn start<O: Operator>(&self, config: &Config, operator: O) -> Result<Worker<KafkaLog, O>, WorkerError> {
+        let inputs = operator.wiring().inputs;
+        let log = broker::member(self.service, self.number, &inputs, config)
+            .map_err(|error| WorkerError::Log { service: self.service.as_str().to_owned(), error })?;
+        Worker::new(log, operator, worker_config(self.service, self.number, config))
     }
 
     fn report(&self, status: &Status, waits_for_model: bool) {
