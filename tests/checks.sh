@@ -57,7 +57,7 @@ suite_lines() {
         /^test result: / { seconds = $NF; sub(/s$/, "", seconds)
                            if ($4 + $6 > 0)
                                printf "suite %-44s %7.1f s of %3d s%s\n", name, seconds, budget,
-                                      (seconds > budget) ? "  OVER BUDGET" : "" }
+                                      (seconds + 0 > budget + 0) ? "  OVER BUDGET" : "" }
     ' "$1"
 }
 

@@ -74,16 +74,17 @@ fn a_killed_scorer_decides_everything_once() {
     assert_eq!(accepted, total, "each click becomes one activity");
 
     let mut scorer = site.start("scorer");
+    let done = || site.committed("scorer", &site.topics.activities).iter().sum::<i64>();
     let mut seen = 0;
     for kill in 1..=2 {
-        wait_until("the scorer decides something new", || {
-            let now = site.read(&site.topics.decisions).len();
+        wait_until("the scorer commits something new", || {
+            let now = done();
             let more = now > seen;
             seen = now;
             more
         });
         scorer.kill9();
-        let done: i64 = site.committed("scorer", &site.topics.activities).iter().sum();
+        let done = done();
         assert!(done < total as i64, "kill {kill} came after the work was done: {done} of {total}");
         scorer.start_again();
     }
