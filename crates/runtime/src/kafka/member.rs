@@ -297,16 +297,15 @@ impl Member {
 
 impl Drop for Member {
     /// Answers a rebalance that is still waiting: closing would wait for the answer for ever. Both answers are
-    /// harmless where none is waited for; later rebalances the callback answers by itself. A static member does
+    /// empty, and so harmless where none is waited for. What is assigned stays so: closing then revokes it, waits,
+    /// and the callback answers. Were it given back here, the group could end before an answer that nobody waits
+    /// for arrives, and librdkafka drops such a call without a reply: its caller would hang. A static member does
     /// not leave the group: a restart within the session timeout keeps its partitions.
     fn drop(&mut self) {
         self.consumer.context().closing.store(true, Ordering::Relaxed);
-        let mut list = TopicPartitionList::with_capacity(self.owned.len());
-        for Owned { at, .. } in &self.owned {
-            list.add_partition(&at.topic, at.partition);
-        }
-        let assigned = self.consumer.incremental_assign(&TopicPartitionList::new());
-        let unassigned = self.consumer.incremental_unassign(&list);
+        let none = TopicPartitionList::new();
+        let assigned = self.consumer.incremental_assign(&none);
+        let unassigned = self.consumer.incremental_unassign(&none);
         debug!(?assigned, ?unassigned, "closing");
     }
 }
