@@ -1,7 +1,9 @@
 //! Writing a record that cannot be used to the dead letters: original key, value and headers, and why.
 
 use ripen_records::{DeadLetter, dead_letter_headers, headers};
-use ripen_runtime::{Headers, OutRecord, Outbox, Record, To};
+use ripen_runtime::{Headers, OutRecord, Outbox, Outcome, Record, To};
+
+use super::counts::Counts;
 
 /// Header that names the elements of a batch that could not be used, from 0, separated by commas.
 const ELEMENTS: &str = "x-ripen-elements";
@@ -64,6 +66,19 @@ pub(super) struct Refusal<'a> {
     pub(super) detail: &'a str,
     /// The elements of a batch that could not be used; empty if it is the whole record.
     pub(super) elements: &'a [u32],
+}
+
+/// Writes `record` to `topic` and counts it: it is dealt with.
+pub(super) fn refuse(
+    topic: &str,
+    record: &Record<'_>,
+    refusal: &Refusal<'_>,
+    counts: &mut Counts,
+    out: &mut Outbox,
+) -> Outcome {
+    write(topic, record, refusal, out);
+    counts.add_dead_letter(refusal.reason);
+    Outcome::Applied
 }
 
 /// Writes `record` to `topic` as it came, its reason and place in headers behind its own. A record over the

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use ripen_emitter::{EmitOptions, Outward, OutwardTopic, emit};
 use ripen_records::{DecodeError, Topics, decode_decision};
-use ripen_runtime::{Blocked, Headers, Operator, OutRecord, Outbox, Outcome, Record, To, Wiring};
+use ripen_runtime::{Headers, Operator, OutRecord, Outbox, Outcome, Record, To, Wiring};
 
+use super::blocked::unknown_schema;
 use super::counts::Counts;
 use super::dead_letter::{self, Refusal};
 
@@ -31,9 +32,7 @@ impl EmitterOperator {
         out: &mut Outbox,
     ) -> Outcome {
         let refusal = Refusal { service: "emitter", reason, detail, elements: &[] };
-        dead_letter::write(&self.topics.dead_letters, record, &refusal, out);
-        self.counts.add_dead_letter(reason);
-        Outcome::Applied
+        dead_letter::refuse(&self.topics.dead_letters, record, &refusal, &mut self.counts, out)
     }
 
     /// Committed outcomes since the start, by their word.
@@ -61,13 +60,7 @@ impl Operator for EmitterOperator {
         let decision = match decode_decision(value) {
             Ok(decision) => decision,
             Err(error @ DecodeError::UnknownSchema { .. }) => {
-                return Outcome::Blocked(Blocked {
-                    reason: format!(
-                        "{}[{}] offset {}: {error}",
-                        record.topic, record.partition, record.offset
-                    ),
-                    advice: "run the version of ripen that wrote it, or a newer one".to_owned(),
-                });
+                return Outcome::Blocked(unknown_schema(record, &error));
             }
             Err(error) => return self.refuse(record, "wrong_shape", &error.to_string(), out),
         };

@@ -6,9 +6,9 @@ use ripen_ingest::{Arrival, DeadReason, Element, Format, Ingest, Limits, Needed,
 use ripen_records::{Activity, ActivityRecord, Topics, encode_activity};
 use ripen_runtime::{Blocked, Headers, Operator, OutRecord, Outbox, Outcome, Record, To, Wiring};
 
+use super::blocked::no_model;
 use super::counts::Counts;
 use super::dead_letter::{self, Place, Refusal};
-use super::scorer::no_model;
 use super::{Models, needed};
 
 /// The largest activity that is written: with its key and frame below a topic's usual limit of 1 MiB.

@@ -3,6 +3,7 @@
 //! Each one reads a record's bytes, calls its crate, and writes what comes out into the worker's outbox. They
 //! hold no logic of scoring, mapping or delivery; what a failed record becomes is decided here.
 
+mod blocked;
 mod counts;
 mod dead_letter;
 mod emitter;

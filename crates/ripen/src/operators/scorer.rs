@@ -11,6 +11,7 @@ use ripen_records::{
 use ripen_runtime::{Blocked, Changelog, Headers, Operator, OutRecord, Outbox, Outcome, Record, To, Wiring};
 use ripen_scorer::{Applied, Base, Budget, Refused, SEMANTICS, STATE_FORMAT, Shard};
 
+use super::blocked::{NEWER_VERSION, no_model, unknown_schema};
 use super::counts::Counts;
 use super::dead_letter::{self, Refusal};
 use super::{Models, Transitions};
@@ -149,9 +150,7 @@ impl ScorerOperator {
         out: &mut Outbox,
     ) -> Outcome {
         let refusal = Refusal { service: "scorer", reason, detail, elements: &[] };
-        dead_letter::write(&self.topics.dead_letters, record, &refusal, out);
-        self.counts.add_dead_letter(reason);
-        Outcome::Applied
+        dead_letter::refuse(&self.topics.dead_letters, record, &refusal, &mut self.counts, out)
     }
 }
 
@@ -174,10 +173,9 @@ impl Operator for ScorerOperator {
         };
         match decode_activity(value) {
             Ok(activity) => self.score(record, &activity, out),
-            Err(error @ DecodeError::UnknownSchema { .. }) => Outcome::Blocked(Blocked {
-                reason: format!("{}[{}] offset {}: {error}", record.topic, record.partition, record.offset),
-                advice: "run the version of ripen that wrote it, or a newer one".to_owned(),
-            }),
+            Err(error @ DecodeError::UnknownSchema { .. }) => {
+                Outcome::Blocked(unknown_schema(record, &error))
+            }
             Err(error) => self.refuse(record, "wrong_shape", &error.to_string(), out),
         }
     }
@@ -300,7 +298,7 @@ fn can_switch(shard: &Shard, switch: &Switch<'_>, model: &Model) -> Result<(), R
 fn blocked(refused: &Refused) -> Blocked {
     let advice = match refused {
         Refused::SwitchAgain { .. } => "activate the other model under another prefix",
-        _ => "run the version of ripen that wrote it, or a newer one",
+        _ => NEWER_VERSION,
     };
     Blocked { reason: refused.to_string(), advice: advice.to_owned() }
 }
@@ -309,14 +307,6 @@ fn unknown_model(switch: &Switch<'_>) -> Blocked {
     Blocked {
         reason: format!("switch to model {}, which is not known here", &*switch.model_hash),
         advice: "activate it again with `ripen model activate FILE`".to_owned(),
-    }
-}
-
-/// What a service says that has no model yet.
-pub(super) fn no_model() -> Blocked {
-    Blocked {
-        reason: "no model has been activated".to_owned(),
-        advice: "activate one with `ripen model activate FILE`".to_owned(),
     }
 }
 
