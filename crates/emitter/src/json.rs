@@ -28,6 +28,19 @@ impl Serialize for Milli {
     }
 }
 
+/// Millionths as a JSON number without idle zeros: 22,500,500,000 is `22500.5`. No float is involved.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Micros(pub(crate) i64);
+
+impl Serialize for Micros {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (sign, micros) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
+        let text = format!("{sign}{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+        let short = text.trim_end_matches('0').trim_end_matches('.').to_owned();
+        RawValue::from_string(short).map_err(ser::Error::custom)?.serialize(serializer)
+    }
+}
+
 /// Pairs as a JSON object, in their own order.
 pub(crate) struct Object<'a, V>(pub(crate) Vec<(&'a str, V)>);
 
@@ -51,6 +64,11 @@ pub(crate) fn labels(scores: &[ripen_records::Score]) -> Object<'_, &str> {
     Object(scores.iter().filter_map(|score| Some((score.name.as_str(), score.label.as_deref()?))).collect())
 }
 
+/// The attributes of the model's route by name, in the model's order.
+pub(crate) fn route(decision: &ripen_records::Decision) -> Object<'_, &str> {
+    Object(decision.attributes.iter().map(|a| (a.name.as_str(), a.value.as_str())).collect())
+}
+
 /// The text of a body. Bodies have text keys and no numbers that JSON lacks, so they always serialize.
 pub(crate) fn text(body: &impl Serialize) -> String {
     serde_json::to_string(body).expect("bodies have text keys and finite numbers")
@@ -72,6 +90,21 @@ mod tests {
             (i64::MIN, "-9223372036854775.808"),
         ] {
             assert_eq!(text(&Milli(milli)), expect);
+        }
+    }
+
+    #[test]
+    fn millionths_lose_idle_zeros() {
+        for (micros, expect) in [
+            (0, "0"),
+            (1, "0.000001"),
+            (-1, "-0.000001"),
+            (22_500_500_000, "22500.5"),
+            (-100_000_000, "-100"),
+            (i64::MAX, "9223372036854.775807"),
+            (i64::MIN, "-9223372036854.775808"),
+        ] {
+            assert_eq!(text(&Micros(micros)), expect);
         }
     }
 

@@ -3,7 +3,7 @@
 use ripen_records::Decision;
 use serde::Serialize;
 
-use crate::json::{self, Milli, Object, instant};
+use crate::json::{self, Micros, Milli, Object, instant};
 
 /// The value; the order of fields is part of the contract.
 #[derive(Serialize)]
@@ -15,6 +15,10 @@ struct Body<'a> {
     scores: Object<'a, Milli>,
     labels: Object<'a, &'a str>,
     expected_exit_at: Option<String>,
+    next_step: Option<&'a str>,
+    route: Object<'a, &'a str>,
+    expected_value: Option<Micros>,
+    value: Micros,
     born: String,
     seq: u64,
     updated_at: String,
@@ -33,6 +37,10 @@ pub(crate) fn body(decision: &Decision) -> String {
         scores: json::scores(&decision.scores),
         labels: json::labels(&decision.scores),
         expected_exit_at: decision.expected_exit_at_ms.map(instant),
+        next_step: decision.next_step.as_deref(),
+        route: json::route(decision),
+        expected_value: decision.expected_value_micros.map(Micros),
+        value: Micros(decision.value_micros),
         born: instant(decision.born_ms),
         seq: decision.seq,
         updated_at: instant(decision.decided_at_ms),

@@ -4,7 +4,7 @@ use ripen_records::{Decision, StageChange};
 use serde::Serialize;
 
 use crate::EmitOptions;
-use crate::json::{self, Milli, Object, instant};
+use crate::json::{self, Micros, Milli, Object, instant};
 
 /// The `$id` of `schemas/leads.transitions.v1.schema.json`.
 pub(crate) const DATASCHEMA: &str = "urn:ripen:schema:leads.transitions.v1";
@@ -25,13 +25,19 @@ struct Body<'a> {
     effective_at: String,
     decided_at: String,
     expected_exit_at: Option<String>,
+    next_step: Option<&'a str>,
+    route: Object<'a, &'a str>,
+    expected_value: Option<Micros>,
+    value: Micros,
+    first_touch: Option<Touch<'a>>,
+    last_touch: Option<Touch<'a>>,
     scores: Object<'a, Milli>,
     labels: Object<'a, &'a str>,
     decisive: Vec<Decisive<'a>>,
     explanation: Vec<Line<'a>>,
     atoms: Vec<Atom<'a>>,
     facts: &'a [String],
-    verdicts: &'a [String],
+    verdicts: Vec<Verdict<'a>>,
     input: Option<Input<'a>>,
     model_id: &'a str,
     model_version: i64,
@@ -60,6 +66,24 @@ struct Atom<'a> {
     text: &'a str,
     value: Option<&'a str>,
     truth: bool,
+}
+
+#[derive(Serialize)]
+struct Touch<'a> {
+    at: String,
+    source: Option<&'a str>,
+    medium: Option<&'a str>,
+    campaign: Option<&'a str>,
+    term: Option<&'a str>,
+    content: Option<&'a str>,
+    referrer_host: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Verdict<'a> {
+    id: &'a str,
+    reason: Option<&'a str>,
+    until: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -100,13 +124,19 @@ pub(crate) fn body(decision: &Decision, change: &StageChange) -> String {
         effective_at: instant(decision.effective_at_ms),
         decided_at: instant(decision.decided_at_ms),
         expected_exit_at: decision.expected_exit_at_ms.map(instant),
+        next_step: decision.next_step.as_deref(),
+        route: json::route(decision),
+        expected_value: decision.expected_value_micros.map(Micros),
+        value: Micros(decision.value_micros),
+        first_touch: decision.touches.first.as_ref().map(touch),
+        last_touch: decision.touches.last.as_ref().map(touch),
         scores: json::scores(&decision.scores),
         labels: json::labels(&decision.scores),
         decisive: explanation.decisive.iter().map(decisive).collect(),
         explanation: explanation.lines.iter().map(line).collect(),
         atoms: explanation.atoms.iter().map(atom).collect(),
         facts: &explanation.facts,
-        verdicts: &explanation.verdicts,
+        verdicts: explanation.verdicts.iter().map(verdict).collect(),
         input: decision.input.as_ref().map(|input| Input {
             topic: &input.topic,
             partition: input.partition,
@@ -134,4 +164,20 @@ fn line(line: &ripen_records::Line) -> Line<'_> {
 
 fn atom(atom: &ripen_records::Atom) -> Atom<'_> {
     Atom { text: &atom.text, value: atom.value.as_deref(), truth: atom.truth }
+}
+
+fn touch(touch: &ripen_records::Touch) -> Touch<'_> {
+    Touch {
+        at: instant(touch.t_ms),
+        source: touch.source.as_deref(),
+        medium: touch.medium.as_deref(),
+        campaign: touch.campaign.as_deref(),
+        term: touch.term.as_deref(),
+        content: touch.content.as_deref(),
+        referrer_host: touch.referrer_host.as_deref(),
+    }
+}
+
+fn verdict(verdict: &ripen_records::VerdictInForce) -> Verdict<'_> {
+    Verdict { id: &verdict.id, reason: verdict.reason.as_deref(), until: verdict.until_ms.map(instant) }
 }

@@ -6,8 +6,9 @@ mod avro;
 use expect_test::{ExpectFile, expect_file};
 use ripen_emitter::{EmitOptions, Outward, OutwardTopic, emit, transition_line};
 use ripen_records::{
-    Atom, AudienceChange, Cause, Change, DecidingInput, Decision, DecisiveActivity, Explanation, Line,
-    LineKind, Score, StageChange,
+    Alert, Atom, Attribute, AudienceChange, Cause, Change, DecidingInput, Decision, DecisiveActivity,
+    Explanation, Handover, Line, LineKind, ResponseState, ResponseStep, Score, StageChange, Touch, Touches,
+    VerdictInForce,
 };
 use serde_json::Value;
 
@@ -52,10 +53,30 @@ fn a_tombstone_says_nothing_but_its_key() {
 
 #[test]
 fn other_changes_have_no_contract_here() {
-    let change = Change::AudienceChange(AudienceChange { audience: "mql_30d".into(), entered: true });
-    let decision = Decision { change, ..promotion() };
-    assert_eq!(emitted(&decision), []);
-    assert_eq!(transition_line(&decision), None);
+    for change in [
+        Change::AudienceChange(AudienceChange { audience: "mql_30d".into(), entered: true }),
+        Change::Handover(Handover {
+            stage: "sql".into(),
+            incomplete: false,
+            missing: vec![],
+            traits: vec![],
+            history: vec![],
+        }),
+        Change::Response(ResponseStep {
+            stage: "sql".into(),
+            state: ResponseState::Open,
+            step: 0,
+            due_at_ms: None,
+        }),
+        Change::Alert(Alert { alert: "vip_back".into(), to: vec!["sales".into()] }),
+    ] {
+        // A lead that is forgotten leaves its audiences before its last change of stage.
+        for cause in [Cause::Activity, Cause::Forgotten] {
+            let decision = Decision { change: change.clone(), cause, ..promotion() };
+            assert_eq!(emitted(&decision), [], "{change:?}");
+            assert_eq!(transition_line(&decision), None);
+        }
+    }
 }
 
 #[test]
@@ -238,8 +259,28 @@ fn promotion() -> Decision {
         model_hash: "9f2c4e8a1b3d5f60718293a4b5c6d7e8f90123456789abcdef0123456789abcd".into(),
         stage: "mql".into(),
         owner: "marketing".into(),
+        next_step: Some("send the price list".into()),
         scores: vec![score("interest", 59_400, Some("warm")), score("fit", 20_000, None)],
         expected_exit_at_ms: Some(1_768_469_412_345),
+        expected_value_micros: Some(22_500_500_000),
+        value_micros: 0,
+        attributes: vec![
+            Attribute { name: "priority".into(), value: "A".into() },
+            Attribute { name: "topic".into(), value: "interest".into() },
+        ],
+        touches: Touches {
+            first: Some(Touch {
+                t_ms: 1_767_605_400_007,
+                source: Some("ad".into()),
+                campaign: Some("autumn".into()),
+                ..Touch::default()
+            }),
+            last: Some(Touch {
+                t_ms: 1_767_864_611_900,
+                referrer_host: Some("search.example".into()),
+                ..Touch::default()
+            }),
+        },
         input: Some(DecidingInput { topic: "clickstream".into(), partition: 3, offset: 918_273 }),
         explanation: Explanation {
             lines: vec![
@@ -259,7 +300,11 @@ fn promotion() -> Decision {
                 Atom { text: "traits.role == 'buyer'".into(), value: None, truth: false },
             ],
             facts: vec!["asked_for_price".into()],
-            verdicts: vec![],
+            verdicts: vec![VerdictInForce {
+                id: "call_refused".into(),
+                reason: Some("asked to be left alone".into()),
+                until_ms: Some(1_768_469_412_345),
+            }],
         },
     }
 }
@@ -280,6 +325,11 @@ fn cooling() -> Decision {
         }),
         stage: "nurture".into(),
         owner: "robot".into(),
+        next_step: None,
+        expected_value_micros: None,
+        value_micros: 150_000_000,
+        attributes: vec![],
+        touches: Touches::default(),
         scores: vec![score("interest", 29_999, Some("warm")), score("fit", -500, None)],
         expected_exit_at_ms: None,
         input: None,

@@ -23,7 +23,7 @@ pub const ACTIVITIES_FINGERPRINT: u64 = 0x6742_fade_fdce_10cf;
 pub const DECISIONS_SCHEMA: &str = include_str!("../../../schemas/ripen.decisions.v1.avsc");
 
 /// The CRC-64-AVRO fingerprint of [`DECISIONS_SCHEMA`].
-pub const DECISIONS_FINGERPRINT: u64 = 0x6699_b82f_90eb_ed27;
+pub const DECISIONS_FINGERPRINT: u64 = 0xb5ca_4f0f_bd34_006b;
 
 /// Bytes in front of a body: two of magic, eight of fingerprint.
 pub const HEADER_BYTES: usize = 10;

@@ -31,10 +31,20 @@ pub struct Decision {
     pub stage: String,
     /// The owner of that stage.
     pub owner: String,
+    /// The model's hint for whoever works with the leads of that stage.
+    pub next_step: Option<String>,
     /// Every score of the model, in the file's order.
     pub scores: Vec<Score>,
     /// The instant at which the lead leaves its stage if nothing more happens, ms UTC.
     pub expected_exit_at_ms: Option<i64>,
+    /// Probability of the stage times the model's amount, millionths of its unit; absent without an amount.
+    pub expected_value_micros: Option<i64>,
+    /// What the lead has brought in so far, by the CRM's answers; millionths of the model's unit.
+    pub value_micros: i64,
+    /// The model's route, in the file's order, each at most once; `topic` is one of them.
+    pub attributes: Vec<Attribute>,
+    /// Where the lead came from.
+    pub touches: Touches,
     /// Topic, partition and offset of the clickstream record that decided; absent for a deadline.
     pub input: Option<DecidingInput>,
     /// The sums behind it.
@@ -127,6 +137,32 @@ pub struct Handover {
     pub incomplete: bool,
     /// The traits to enrich that are absent.
     pub missing: Vec<String>,
+    /// The required traits and those to enrich that are present, in the model's order.
+    pub traits: Vec<HandoverTrait>,
+    /// What the lead did last, oldest first; at most as many as the model says.
+    pub history: Vec<HistoryEntry>,
+}
+
+/// A trait that travels with a hand-over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandoverTrait {
+    /// Its name in the model.
+    pub name: String,
+    /// Its value as text; e-mail and phone are hashes.
+    pub value: String,
+}
+
+/// One activity of a lead's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// Its event time, ms UTC.
+    pub t_ms: i64,
+    /// Its name, at most 64 bytes.
+    pub event: String,
+    /// What it was about: a path or key value, at most 64 bytes.
+    pub about: Option<String>,
+    /// How long the lead stayed, where the tracker said so, ms.
+    pub dwell_ms: Option<i64>,
 }
 
 /// A step of a response clock.
@@ -159,7 +195,7 @@ pub struct Alert {
     /// The alert's id.
     pub alert: String,
     /// Whom it is for, in the model's words.
-    pub to: String,
+    pub to: Vec<String>,
 }
 
 /// One score of a lead.
@@ -171,6 +207,43 @@ pub struct Score {
     pub milli: i64,
     /// The label of the range it lies in, if the score has labels.
     pub label: Option<String>,
+}
+
+/// An attribute of the model's route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its name: `priority`, `queue`, `topic`.
+    pub name: String,
+    /// The value of the first case that held.
+    pub value: String,
+}
+
+/// The first and the last activity that says where the lead came from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Touches {
+    /// The oldest.
+    pub first: Option<Touch>,
+    /// The newest.
+    pub last: Option<Touch>,
+}
+
+/// Where a lead came from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Touch {
+    /// Event time of the activity, ms UTC.
+    pub t_ms: i64,
+    /// `utm.source`.
+    pub source: Option<String>,
+    /// `utm.medium`.
+    pub medium: Option<String>,
+    /// `utm.campaign`.
+    pub campaign: Option<String>,
+    /// `utm.term`.
+    pub term: Option<String>,
+    /// `utm.content`.
+    pub content: Option<String>,
+    /// The host of the page that led there.
+    pub referrer_host: Option<String>,
 }
 
 /// Where the activity that decided came from.
@@ -196,7 +269,18 @@ pub struct Explanation {
     /// Facts in force.
     pub facts: Vec<String>,
     /// Verdicts in force.
-    pub verdicts: Vec<String>,
+    pub verdicts: Vec<VerdictInForce>,
+}
+
+/// A verdict that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerdictInForce {
+    /// The verdict.
+    pub id: String,
+    /// Its reason, stated by the model or read from the event.
+    pub reason: Option<String>,
+    /// The first instant at which it does not hold any more by itself, ms UTC; absent if none is known.
+    pub until_ms: Option<i64>,
 }
 
 /// One line of a score.

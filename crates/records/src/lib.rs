@@ -22,8 +22,9 @@ pub use codec::{
     EncodeError, HEADER_BYTES, decode_activity, decode_decision, encode_activity, encode_decision,
 };
 pub use decision::{
-    Alert, Atom, AudienceChange, Cause, Change, DecidingInput, Decision, DecisiveActivity, Explanation,
-    Handover, Line, LineKind, ResponseState, ResponseStep, Score, StageChange,
+    Alert, Atom, Attribute, AudienceChange, Cause, Change, DecidingInput, Decision, DecisiveActivity,
+    Explanation, Handover, HandoverTrait, HistoryEntry, Line, LineKind, ResponseState, ResponseStep, Score,
+    StageChange, Touch, Touches, VerdictInForce,
 };
 pub use headers::{DeadLetter, dead_letter_headers};
 pub use lead_id::{IdKind, LeadId, LeadIdError};

@@ -140,7 +140,7 @@ fn a_decision_has_exactly_one_change() {
     // The last part of the change: branch 1, seven bytes of text.
     let at = bytes.windows(9).position(|w| w == b"\x02\x0Ecrm:c-1").expect("the part");
     let none = [&bytes[..at], &[0], &bytes[at + 9..]].concat();
-    let two = [&bytes[..at - 1], b"\x02\x02a\x02b", &bytes[at..]].concat();
+    let two = [&bytes[..at - 1], b"\x02\x02a\x02\x02b\0", &bytes[at..]].concat();
     for bytes in [none, two] {
         let error = decode_decision(&bytes).expect_err("not one change");
         assert!(matches!(error, DecodeError::Malformed { fault: Fault::NotOneChange, .. }), "{error}");

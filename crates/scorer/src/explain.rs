@@ -5,7 +5,7 @@ use ripen_model::compiled::FactIx;
 use ripen_model::expression::{LeadAtom, LeadPredicate, LeadTest, Measure};
 use ripen_records::{
     Atom, Cause, Change, DecidingInput, Decision, DecisiveActivity, Explanation, Line, LineKind, Score,
-    StageChange,
+    StageChange, Touches,
 };
 use uuid::Uuid;
 
@@ -65,8 +65,13 @@ pub(crate) fn stage_change(view: &View<'_>, evaluation: &Evaluation, of: Circums
         model_hash: model.hash.clone(),
         stage: to.id.clone(),
         owner: to.owner.clone(),
+        next_step: None,
         scores: scores_of(plan, &view.now.milli),
         expected_exit_at_ms: stages::expected_exit_ms(plan, lead, at_ms),
+        expected_value_micros: None,
+        value_micros: 0,
+        attributes: Vec::new(),
+        touches: Touches::default(),
         input,
         explanation: Explanation {
             lines: lines(view),

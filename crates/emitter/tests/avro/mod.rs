@@ -1,6 +1,6 @@
 //! Holds a JSON body against the Avro form of the transition: same names, same shape, every value has a place.
 
-use apache_avro::schema::{DecimalSchema, RecordSchema, Schema};
+use apache_avro::schema::{DecimalSchema, NamesRef, RecordSchema, ResolvedSchema, Schema};
 use apache_avro::types::Value as Avro;
 use apache_avro::{reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
 use serde_json::Value;
@@ -10,7 +10,8 @@ const SCHEMA: &str = include_str!("../../../../schemas/leads.transitions.v1.avsc
 /// Turns the body into Avro by the schema, writes it, reads it back.
 pub(crate) fn check(body: &Value) {
     let schema = Schema::parse_str(SCHEMA).expect("schema parses");
-    let value = convert(body, &schema, "body");
+    let resolved = ResolvedSchema::try_from(&schema).expect("every name is defined");
+    let value = convert(body, &schema, resolved.get_names(), "body");
     assert!(value.validate(&schema));
     let writer = GenericDatumWriter::builder(&schema).build().expect("a writer");
     let bytes = writer.write_value_to_vec(value.clone()).expect("encodes");
@@ -19,7 +20,7 @@ pub(crate) fn check(body: &Value) {
     assert_eq!(read, value);
 }
 
-fn convert(json: &Value, schema: &Schema, at: &str) -> Avro {
+fn convert(json: &Value, schema: &Schema, names: &NamesRef<'_>, at: &str) -> Avro {
     let object = || json.as_object().unwrap_or_else(|| panic!("{at} is no object"));
     let text = || json.as_str().unwrap_or_else(|| panic!("{at} is no text")).to_owned();
     match schema {
@@ -30,30 +31,31 @@ fn convert(json: &Value, schema: &Schema, at: &str) -> Avro {
         Schema::TimestampMillis => {
             Avro::TimestampMillis(text().parse::<jiff::Timestamp>().expect("an instant").as_millisecond())
         }
-        Schema::Decimal(DecimalSchema { scale: 3, .. }) => {
-            let milli =
-                (json.as_f64().unwrap_or_else(|| panic!("{at} is no number")) * 1000.0).round() as i64;
-            Avro::Decimal(milli.to_be_bytes().into())
+        Schema::Decimal(DecimalSchema { scale, .. }) => {
+            let unit = 10_f64.powi(i32::try_from(*scale).expect("a small scale"));
+            let scaled = (json.as_f64().unwrap_or_else(|| panic!("{at} is no number")) * unit).round() as i64;
+            Avro::Decimal(scaled.to_be_bytes().into())
         }
         Schema::Array(array) => {
             let items = json.as_array().unwrap_or_else(|| panic!("{at} is no array"));
-            Avro::Array(items.iter().map(|item| convert(item, &array.items, at)).collect())
+            Avro::Array(items.iter().map(|item| convert(item, &array.items, names, at)).collect())
         }
         Schema::Map(map) => {
-            Avro::Map(object().iter().map(|(k, v)| (k.clone(), convert(v, &map.types, k))).collect())
+            Avro::Map(object().iter().map(|(k, v)| (k.clone(), convert(v, &map.types, names, k))).collect())
         }
         Schema::Union(union) => {
             let position = u32::from(!json.is_null());
-            Avro::Union(position, Box::new(convert(json, &union.variants()[position as usize], at)))
+            Avro::Union(position, Box::new(convert(json, &union.variants()[position as usize], names, at)))
         }
         Schema::Null => Avro::Null,
+        Schema::Ref { name } => convert(json, names[name], names, at),
         Schema::Record(RecordSchema { fields, .. }) => {
-            let names: Vec<&str> = object().keys().map(String::as_str).collect();
+            let present: Vec<&str> = object().keys().map(String::as_str).collect();
             let mut known: Vec<&str> = fields.iter().map(|f| f.name.as_str()).collect();
             known.sort_unstable();
-            assert_eq!(names, known, "fields of {at}");
+            assert_eq!(present, known, "fields of {at}");
             let field = |f: &apache_avro::schema::RecordField| {
-                (f.name.clone(), convert(&json[&f.name], &f.schema, &f.name))
+                (f.name.clone(), convert(&json[&f.name], &f.schema, names, &f.name))
             };
             Avro::Record(fields.iter().map(field).collect())
         }

@@ -3,8 +3,9 @@
 use crate::avro::{Fault, Reader, put_boolean, put_list, put_long, put_optional, put_text};
 use crate::codec::EncodeError;
 use crate::{
-    Alert, Atom, AudienceChange, Cause, Change, DecidingInput, Decision, DecisiveActivity, Explanation,
-    Handover, Line, LineKind, ResponseState, ResponseStep, Score, StageChange,
+    Alert, Atom, Attribute, AudienceChange, Cause, Change, DecidingInput, Decision, DecisiveActivity,
+    Explanation, Handover, HandoverTrait, HistoryEntry, Line, LineKind, ResponseState, ResponseStep, Score,
+    StageChange, Touch, Touches, VerdictInForce,
 };
 
 /// Symbols in the schema's order, which is that of the variants.
@@ -51,10 +52,15 @@ pub(super) fn decision(body: &mut Reader<'_>) -> Result<Decision, Fault> {
         model_hash: body.string()?,
         stage: body.string()?,
         owner: body.string()?,
+        next_step: body.optional(Reader::string)?,
         scores: body.array(|body| {
             Ok(Score { name: body.string()?, milli: body.long()?, label: body.optional(Reader::string)? })
         })?,
         expected_exit_at_ms: body.optional(Reader::long)?,
+        expected_value_micros: body.optional(Reader::long)?,
+        value_micros: body.long()?,
+        attributes: body.array(|body| Ok(Attribute { name: body.string()?, value: body.string()? }))?,
+        touches: Touches { first: body.optional(touch)?, last: body.optional(touch)? },
         input: body.optional(|body| {
             Ok(DecidingInput { topic: body.string()?, partition: body.narrow()?, offset: body.long()? })
         })?,
@@ -78,12 +84,21 @@ pub(super) fn put_decision(decision: &Decision, out: &mut Vec<u8>) -> Result<(),
     put_text(&decision.model_hash, out);
     put_text(&decision.stage, out);
     put_text(&decision.owner, out);
+    put_optional_text(decision.next_step.as_ref(), out);
     put_list(&decision.scores, out, |score, out| {
         put_text(&score.name, out);
         put_long(score.milli, out);
         put_optional_text(score.label.as_ref(), out);
     });
     put_optional(decision.expected_exit_at_ms, out, put_long);
+    put_optional(decision.expected_value_micros, out, put_long);
+    put_long(decision.value_micros, out);
+    put_list(&decision.attributes, out, |attribute, out| {
+        put_text(&attribute.name, out);
+        put_text(&attribute.value, out);
+    });
+    put_optional(decision.touches.first.as_ref(), out, put_touch);
+    put_optional(decision.touches.last.as_ref(), out, put_touch);
     put_optional(decision.input.as_ref(), out, |input, out| {
         put_text(&input.topic, out);
         put_long(input.partition.into(), out);
@@ -99,16 +114,10 @@ fn change(body: &mut Reader<'_>) -> Result<Change, Fault> {
         body.optional(stage_change)?.map(Change::StageChange),
         body.optional(|body| Ok(AudienceChange { audience: body.string()?, entered: body.boolean()? }))?
             .map(Change::AudienceChange),
-        body.optional(|body| {
-            Ok(Handover {
-                stage: body.string()?,
-                incomplete: body.boolean()?,
-                missing: body.array(Reader::string)?,
-            })
-        })?
-        .map(Change::Handover),
+        body.optional(handover)?.map(Change::Handover),
         body.optional(response_step)?.map(Change::Response),
-        body.optional(|body| Ok(Alert { alert: body.string()?, to: body.string()? }))?.map(Change::Alert),
+        body.optional(|body| Ok(Alert { alert: body.string()?, to: body.array(Reader::string)? }))?
+            .map(Change::Alert),
         body.optional(Reader::string)?.map(Change::MergedInto),
     ];
     let mut set = parts.into_iter().flatten();
@@ -137,11 +146,7 @@ fn put_change(change: &Change, out: &mut Vec<u8>) {
             put_text(audience, out);
             put_boolean(*entered, out);
         }
-        Change::Handover(Handover { stage, incomplete, missing }) => {
-            put_text(stage, out);
-            put_boolean(*incomplete, out);
-            put_texts(missing, out);
-        }
+        Change::Handover(handover) => put_handover(handover, out),
         Change::Response(ResponseStep { stage, state, step, due_at_ms }) => {
             put_text(stage, out);
             put_long(*state as i64, out);
@@ -150,7 +155,7 @@ fn put_change(change: &Change, out: &mut Vec<u8>) {
         }
         Change::Alert(Alert { alert, to }) => {
             put_text(alert, out);
-            put_text(to, out);
+            put_texts(to, out);
         }
         Change::MergedInto(root) => put_text(root, out),
     }
@@ -173,6 +178,60 @@ fn put_stage_change(change: &StageChange, out: &mut Vec<u8>) {
     put_text(&change.from_owner, out);
     put_text(&change.to_owner, out);
     put_texts(&change.passed, out);
+}
+
+fn handover(body: &mut Reader<'_>) -> Result<Handover, Fault> {
+    Ok(Handover {
+        stage: body.string()?,
+        incomplete: body.boolean()?,
+        missing: body.array(Reader::string)?,
+        traits: body.array(|body| Ok(HandoverTrait { name: body.string()?, value: body.string()? }))?,
+        history: body.array(|body| {
+            Ok(HistoryEntry {
+                t_ms: body.long()?,
+                event: body.string()?,
+                about: body.optional(Reader::string)?,
+                dwell_ms: body.optional(Reader::long)?,
+            })
+        })?,
+    })
+}
+
+fn put_handover(handover: &Handover, out: &mut Vec<u8>) {
+    put_text(&handover.stage, out);
+    put_boolean(handover.incomplete, out);
+    put_texts(&handover.missing, out);
+    put_list(&handover.traits, out, |handed, out| {
+        put_text(&handed.name, out);
+        put_text(&handed.value, out);
+    });
+    put_list(&handover.history, out, |entry, out| {
+        put_long(entry.t_ms, out);
+        put_text(&entry.event, out);
+        put_optional_text(entry.about.as_ref(), out);
+        put_optional(entry.dwell_ms, out, put_long);
+    });
+}
+
+fn touch(body: &mut Reader<'_>) -> Result<Touch, Fault> {
+    Ok(Touch {
+        t_ms: body.long()?,
+        source: body.optional(Reader::string)?,
+        medium: body.optional(Reader::string)?,
+        campaign: body.optional(Reader::string)?,
+        term: body.optional(Reader::string)?,
+        content: body.optional(Reader::string)?,
+        referrer_host: body.optional(Reader::string)?,
+    })
+}
+
+fn put_touch(touch: &Touch, out: &mut Vec<u8>) {
+    put_long(touch.t_ms, out);
+    for text in
+        [&touch.source, &touch.medium, &touch.campaign, &touch.term, &touch.content, &touch.referrer_host]
+    {
+        put_optional_text(text.as_ref(), out);
+    }
 }
 
 fn response_step(body: &mut Reader<'_>) -> Result<ResponseStep, Fault> {
@@ -206,7 +265,13 @@ fn explanation(body: &mut Reader<'_>) -> Result<Explanation, Fault> {
             Ok(Atom { text: body.string()?, value: body.optional(Reader::string)?, truth: body.boolean()? })
         })?,
         facts: body.array(Reader::string)?,
-        verdicts: body.array(Reader::string)?,
+        verdicts: body.array(|body| {
+            Ok(VerdictInForce {
+                id: body.string()?,
+                reason: body.optional(Reader::string)?,
+                until_ms: body.optional(Reader::long)?,
+            })
+        })?,
     })
 }
 
@@ -229,7 +294,11 @@ fn put_explanation(explanation: &Explanation, out: &mut Vec<u8>) {
         put_boolean(atom.truth, out);
     });
     put_texts(&explanation.facts, out);
-    put_texts(&explanation.verdicts, out);
+    put_list(&explanation.verdicts, out, |verdict, out| {
+        put_text(&verdict.id, out);
+        put_optional_text(verdict.reason.as_ref(), out);
+        put_optional(verdict.until_ms, out, put_long);
+    });
 }
 
 fn put_texts(texts: &[String], out: &mut Vec<u8>) {

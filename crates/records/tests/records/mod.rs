@@ -6,9 +6,10 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use ripen_records::{
-    Activity, ActivityRecord, Alert, Atom, AudienceChange, Cause, Change, DecidingInput, Decision,
-    DecisiveActivity, Erase, Explanation, Field, Handover, Input, Line, LineKind, Link, Origin, Page, Point,
-    ResponseState, ResponseStep, Score, StageChange, Switch, Text, Tick, Transfer, Utm, Value,
+    Activity, ActivityRecord, Alert, Atom, Attribute, AudienceChange, Cause, Change, DecidingInput, Decision,
+    DecisiveActivity, Erase, Explanation, Field, Handover, HandoverTrait, HistoryEntry, Input, Line,
+    LineKind, Link, Origin, Page, Point, ResponseState, ResponseStep, Score, StageChange, Switch, Text, Tick,
+    Touch, Touches, Transfer, Utm, Value, VerdictInForce,
 };
 
 /// One record of every branch, with every kind of value in them.
@@ -110,6 +111,13 @@ pub(crate) fn fixed_decisions() -> Vec<(&'static str, Decision)> {
                 stage: "sql".into(),
                 incomplete: true,
                 missing: vec!["phone".into()],
+                traits: vec![HandoverTrait { name: "role".into(), value: "buyer".into() }],
+                history: vec![HistoryEntry {
+                    t_ms: 7,
+                    event: "page_view".into(),
+                    about: Some("/p".into()),
+                    dwell_ms: Some(90_000),
+                }],
             })),
         ),
         (
@@ -121,7 +129,10 @@ pub(crate) fn fixed_decisions() -> Vec<(&'static str, Decision)> {
                 due_at_ms: Some(9),
             })),
         ),
-        ("decision, alert", of(Change::Alert(Alert { alert: "vip_back".into(), to: "sales".into() }))),
+        (
+            "decision, alert",
+            of(Change::Alert(Alert { alert: "vip_back".into(), to: vec!["sales".into(), "head".into()] })),
+        ),
         ("decision, merged", of(Change::MergedInto("crm:c-1".into()))),
     ]
 }
@@ -148,11 +159,19 @@ fn stage_decision() -> Decision {
         model_hash: "9f2c".into(),
         stage: "mql".into(),
         owner: "marketing".into(),
+        next_step: Some("call back".into()),
         scores: vec![
             Score { name: "interest".into(), milli: 59_400, label: Some("warm".into()) },
             Score { name: "fit".into(), milli: -1, label: None },
         ],
         expected_exit_at_ms: Some(1_768_469_412_345),
+        expected_value_micros: Some(250_000_000),
+        value_micros: 1,
+        attributes: vec![Attribute { name: "priority".into(), value: "A".into() }],
+        touches: Touches {
+            first: Some(Touch { t_ms: 3, source: Some("ad".into()), ..Touch::default() }),
+            last: None,
+        },
         input: Some(DecidingInput { topic: "clickstream".into(), partition: 3, offset: 918_273 }),
         explanation: Explanation {
             lines: vec![Line {
@@ -169,7 +188,11 @@ fn stage_decision() -> Decision {
             }],
             atoms: vec![Atom { text: "score.interest >= 50".into(), value: None, truth: true }],
             facts: vec!["asked".into()],
-            verdicts: vec!["competitor".into()],
+            verdicts: vec![VerdictInForce {
+                id: "competitor".into(),
+                reason: Some("works there".into()),
+                until_ms: Some(11),
+            }],
         },
     }
 }
@@ -282,13 +305,34 @@ pub(crate) fn any_decision() -> impl Strategy<Value = Decision> {
         offset,
     });
     let tail = (vec(score, 0..3), of(any::<i64>()), of(input), explanation());
-    (head, cause, change(), tail).prop_map(|(head, cause, change, tail)| {
+    (head, cause, change(), business(), tail).prop_map(|(head, cause, change, business, tail)| {
         let (id, born_ms, seq, effective_at_ms, model_version, historical) = head;
         let (scores, expected_exit_at_ms, input, explanation) = tail;
-        let base =
-            Decision { id, born_ms, seq, effective_at_ms, model_version, historical, ..stage_decision() };
+        let base = Decision { id, born_ms, seq, effective_at_ms, model_version, historical, ..business };
         Decision { cause, change, scores, expected_exit_at_ms, input, explanation, ..base }
     })
+}
+
+/// A decision with any route, value and touches.
+fn business() -> impl Strategy<Value = Decision> {
+    let attribute = (string(), string()).prop_map(|(name, value)| Attribute { name, value });
+    let touch = || {
+        let utm = [of(string()), of(string()), of(string()), of(string()), of(string()), of(string())];
+        (any::<i64>(), utm).prop_map(|(t_ms, [source, medium, campaign, term, content, referrer_host])| {
+            Touch { t_ms, source, medium, campaign, term, content, referrer_host }
+        })
+    };
+    let touches = (of(touch()), of(touch())).prop_map(|(first, last)| Touches { first, last });
+    (of(string()), of(any::<i64>()), any::<i64>(), vec(attribute, 0..3), touches).prop_map(
+        |(next_step, expected_value_micros, value_micros, attributes, touches)| Decision {
+            next_step,
+            expected_value_micros,
+            value_micros,
+            attributes,
+            touches,
+            ..stage_decision()
+        },
+    )
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -299,6 +343,9 @@ fn change() -> impl Strategy<Value = Change> {
         Just(ResponseState::Answered),
         Just(ResponseState::Closed),
     ];
+    let handed = (string(), string()).prop_map(|(name, value)| HandoverTrait { name, value });
+    let entry = (any::<i64>(), string(), of(string()), of(any::<i64>()))
+        .prop_map(|(t_ms, event, about, dwell_ms)| HistoryEntry { t_ms, event, about, dwell_ms });
     prop_oneof![
         (string(), string(), string(), string(), vec(string(), 0..3)).prop_map(
             |(from, to, from_owner, to_owner, passed)| {
@@ -307,13 +354,15 @@ fn change() -> impl Strategy<Value = Change> {
         ),
         (string(), any::<bool>())
             .prop_map(|(audience, entered)| Change::AudienceChange(AudienceChange { audience, entered })),
-        (string(), any::<bool>(), vec(string(), 0..3)).prop_map(|(stage, incomplete, missing)| {
-            Change::Handover(Handover { stage, incomplete, missing })
-        }),
+        (string(), any::<bool>(), vec(string(), 0..3), vec(handed, 0..3), vec(entry, 0..3)).prop_map(
+            |(stage, incomplete, missing, traits, history)| {
+                Change::Handover(Handover { stage, incomplete, missing, traits, history })
+            }
+        ),
         (string(), state, any::<u16>(), of(any::<i64>())).prop_map(|(stage, state, step, due_at_ms)| {
             Change::Response(ResponseStep { stage, state, step, due_at_ms })
         }),
-        (string(), string()).prop_map(|(alert, to)| Change::Alert(Alert { alert, to })),
+        (string(), vec(string(), 0..3)).prop_map(|(alert, to)| Change::Alert(Alert { alert, to })),
         string().prop_map(Change::MergedInto),
     ]
 }
@@ -337,14 +386,11 @@ fn explanation() -> impl Strategy<Value = Explanation> {
         .prop_map(|(rule, t_ms, event_id_hash, about)| DecisiveActivity { rule, t_ms, event_id_hash, about });
     let atom =
         (string(), of(string()), any::<bool>()).prop_map(|(text, value, truth)| Atom { text, value, truth });
-    (vec(line, 0..4), vec(decisive, 0..4), vec(atom, 0..4), vec(string(), 0..3), vec(string(), 0..3))
-        .prop_map(|(lines, decisive, atoms, facts, verdicts)| Explanation {
-            lines,
-            decisive,
-            atoms,
-            facts,
-            verdicts,
-        })
+    let verdict = (string(), of(string()), of(any::<i64>()))
+        .prop_map(|(id, reason, until_ms)| VerdictInForce { id, reason, until_ms });
+    (vec(line, 0..4), vec(decisive, 0..4), vec(atom, 0..4), vec(string(), 0..3), vec(verdict, 0..3)).prop_map(
+        |(lines, decisive, atoms, facts, verdicts)| Explanation { lines, decisive, atoms, facts, verdicts },
+    )
 }
 
 fn texts() -> impl Strategy<Value = [Option<Text<'static>>; 5]> {

@@ -265,7 +265,7 @@ fn strip(count: u64, most: u64, columns: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ripen_records::{Atom, Explanation};
+    use ripen_records::{Atom, Explanation, Touches};
 
     use super::*;
 
@@ -301,6 +301,11 @@ mod tests {
             model_hash: String::new(),
             stage: String::new(),
             owner: String::new(),
+            next_step: None,
+            expected_value_micros: None,
+            value_micros: 0,
+            attributes: Vec::new(),
+            touches: Touches::default(),
             scores: scores.iter().map(score).collect(),
             expected_exit_at_ms: None,
             input: None,
