@@ -37,6 +37,14 @@ index!(/// A place in [`Model::page_parameters`].
     PageParameterIx);
 index!(/// A place in [`Model::page_kinds`].
     PageKindIx);
+index!(/// A place in [`Model::verdicts`].
+    VerdictIx);
+index!(/// A place in [`Model::feedback`].
+    FeedbackIx);
+index!(/// A place in [`Model::alerts`].
+    AlertIx);
+index!(/// A place in [`Model::audiences`].
+    AudienceIx);
 
 /// One scoring model, checked and compiled. Immutable; shared behind an `Arc`.
 #[derive(Debug)]
@@ -69,18 +77,50 @@ pub struct Model {
     pub scores: Vec<Score>,
     /// The groups: those of the file in its order, then one nameless group for each score's ungrouped rules.
     pub groups: Vec<Group>,
-    /// The rules, in the file's order.
+    /// The rules, in the file's order, then what other sections make of events: see [`RuleOrigin`].
     pub rules: Vec<Rule>,
     /// Which rules look at which event name.
     pub events: EventIndex,
-    /// The facts, in the order of their first mention.
+    /// The facts, in the order of their first mention, then those that remember event-bound verdicts.
     pub facts: Vec<Fact>,
-    /// Stored traits: those that lead-scope expressions or fits read.
+    /// Stored traits: those that lead-scope expressions, fits or the hand-over read, then answers by criterion and
+    /// reasons of verdicts.
     pub traits: Vec<Trait>,
     /// Fits, in the file's order.
     pub fits: Vec<Fit>,
+    /// Bonuses, in the file's order.
+    pub bonuses: Vec<Bonus>,
+    /// The framework in use, if any.
+    pub framework: Option<Framework>,
+    /// Where answers are read from a record, if any framework says so.
+    pub answers: Option<Answers>,
+    /// Portraits of a sales-ready lead, in the file's order.
+    pub definitions: Vec<Definition>,
+    /// Disqualifications, in the file's order.
+    pub verdicts: Vec<Verdict>,
+    /// What the CRM's answers do, in the file's order.
+    pub feedback: Vec<Feedback>,
     /// The stages, lowest first; there is at least one.
     pub stages: Vec<Stage>,
+    /// Audiences, in the file's order.
+    pub audiences: Vec<Audience>,
+    /// Attributes that travel with transitions and hand-overs.
+    pub route: Route,
+    /// What a lead is worth, if the file says so.
+    pub value: Option<ExpectedValue>,
+    /// Alerts, in the file's order.
+    pub alerts: Vec<Alert>,
+    /// When and how a lead goes to sales.
+    pub handover: Option<Handover>,
+    /// The model's own tests.
+    pub personas: Vec<Persona>,
+}
+
+impl Model {
+    /// The rules of the file's `rules` section.
+    pub fn file_rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().filter(|rule| rule.origin == RuleOrigin::Rule)
+    }
 }
 
 /// Who agreed on the model.
@@ -172,6 +212,26 @@ pub struct Rule {
     pub windowed: bool,
     /// Whether activities without a known id count.
     pub anonymous: bool,
+    /// Which section it stands for.
+    pub origin: RuleOrigin,
+}
+
+/// What a match of a rule does beside its points and facts.
+///
+/// Every section that reacts to an event is matched as a rule without points and keys; what `lift` takes back is
+/// among the facts it unsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleOrigin {
+    /// A rule of the file: nothing more.
+    Rule,
+    /// An event-bound disqualification: sets its fact, keeps its reason.
+    Verdict(VerdictIx),
+    /// An answer of the CRM.
+    Feedback(FeedbackIx),
+    /// An event-bound alert.
+    Alert(AlertIx),
+    /// Answers to a framework's questions: see [`Model::answers`].
+    Answers,
 }
 
 /// What counts as the same match again (S4).
@@ -221,6 +281,8 @@ pub struct Fact {
     pub name: String,
     /// The distinct times to live that any rule sets it with; `None` is endless.
     pub ttls_ms: Vec<Option<i64>>,
+    /// Remembers an event-bound verdict; no fact in the file's words.
+    pub is_verdict: bool,
 }
 
 /// One stored trait.
@@ -228,7 +290,7 @@ pub struct Fact {
 pub struct Trait {
     /// Its name.
     pub name: String,
-    /// Where it is read from; the first present one counts.
+    /// Where it is read from; the first present one counts. Empty for answers and reasons, which rules keep.
     pub from: Vec<TraitSource>,
     /// Its type.
     pub kind: TraitKind,
@@ -334,4 +396,294 @@ pub struct Stage {
     pub terminal: bool,
     /// `overrides: all`: active, it is the lead's stage whatever else is latched.
     pub overrides: bool,
+    /// A hint for whoever works with its leads.
+    pub next_step: Option<String>,
+    /// How fast sales has to answer.
+    pub response: Option<Response>,
+}
+
+/// Points while a condition holds; nothing is stored.
+#[derive(Debug)]
+pub struct Bonus {
+    /// Its id.
+    pub id: String,
+    /// While this holds. Reads no score that depends on a bonus.
+    pub when: LeadPredicate,
+    /// The score it feeds.
+    pub score: ScoreIx,
+    /// Thousandths.
+    pub milli: i64,
+}
+
+/// A qualification framework: the share of its criteria that were answered well (S7).
+#[derive(Debug, Clone)]
+pub struct Framework {
+    /// Its name in the file: BANT, ANUM, …
+    pub name: String,
+    /// The score it feeds, with 0 to 100 points: `100 · Σ weight of criteria answered positively / Σ weights`.
+    pub score: ScoreIx,
+    /// Its criteria in the file's order; the sum of their weights is above 0.
+    pub criteria: Vec<Criterion>,
+}
+
+/// One criterion of a framework.
+#[derive(Debug, Clone)]
+pub struct Criterion {
+    /// Its name in this framework.
+    pub name: String,
+    /// The newest answer, kept as a trait.
+    pub answer: TraitIx,
+    /// Thousandths, ≥ 0.
+    pub weight_milli: i64,
+    /// An answer is positive if any of these holds.
+    pub positive: Vec<crate::expression::Test>,
+}
+
+/// Where answers are read from a record.
+#[derive(Debug, Clone)]
+pub struct Answers {
+    /// The field that names the criterion.
+    pub criterion: EventField,
+    /// The field that holds the answer.
+    pub value: EventField,
+    /// Criteria that are kept, by name (aliases resolved), with the trait that keeps the answer.
+    pub kept: Vec<(String, TraitIx)>,
+}
+
+/// A portrait of a sales-ready lead.
+#[derive(Debug)]
+pub struct Definition {
+    /// Its name.
+    pub name: String,
+    /// The portrait.
+    pub when: LeadPredicate,
+}
+
+/// One disqualification (S9).
+#[derive(Debug)]
+pub struct Verdict {
+    /// Its id.
+    pub id: String,
+    /// What makes it hold.
+    pub holds: VerdictHolds,
+    /// The reason that travels with decisions.
+    pub reason: Reason,
+    /// Stages above this are hidden; `None`: the lead is disqualified.
+    pub cap_stage: Option<StageIx>,
+}
+
+/// What makes a verdict hold.
+#[derive(Debug)]
+pub enum VerdictHolds {
+    /// An event set this fact, which may expire and be lifted.
+    Fact(FactIx),
+    /// Exactly while the condition holds.
+    While(LeadPredicate),
+}
+
+/// The reason of a verdict.
+#[derive(Debug, Clone)]
+pub enum Reason {
+    /// In the file.
+    Stated(String),
+    /// Read from the event into a trait: the field, and the trait that keeps it.
+    Read(EventField, TraitIx),
+}
+
+/// What an answer of the CRM does beside facts and verdicts.
+#[derive(Debug)]
+pub struct Feedback {
+    /// The event.
+    pub event: String,
+    /// Clears the stage's latch and keeps it from being entered for this long, ms from the event's time.
+    pub cooldown: Option<(StageIx, i64)>,
+    /// Latches the stage, clears those above; its `exit` is ignored for this long, ms from the event's time.
+    pub recycle: Option<(StageIx, i64)>,
+    /// Scores whose evidence up to the event's time is dropped.
+    pub clear: Vec<ScoreIx>,
+    /// Terminal stages whose latch is cleared.
+    pub reopen: Vec<StageIx>,
+    /// Added to what the lead has brought in.
+    pub value: Option<Amount>,
+}
+
+/// An amount of money, in the file's own unit.
+#[derive(Debug, Clone, Copy)]
+pub enum Amount {
+    /// Millionths.
+    Stated(i64),
+    /// A field of the event; no number adds nothing.
+    Field(EventField),
+    /// A trait of the lead; no number is no amount.
+    Trait(TraitIx),
+}
+
+/// A predicate whose entering and leaving are emitted.
+#[derive(Debug)]
+pub struct Audience {
+    /// Its name.
+    pub name: String,
+    /// Who is in it; may read the stage.
+    pub when: LeadPredicate,
+}
+
+/// Attributes that travel with transitions and hand-overs.
+#[derive(Debug, Default)]
+pub struct Route {
+    /// Name and cases in the file's order: the first that holds gives the value.
+    pub attributes: Vec<(String, Vec<(LeadPredicate, String)>)>,
+    /// Scores of which the highest is the lead's topic; ties go to the first. Empty: no topic.
+    pub topic: Vec<ScoreIx>,
+}
+
+/// Expected value: the probability of the stage times an amount.
+#[derive(Debug)]
+pub struct ExpectedValue {
+    /// By stage, millionths, 0 to 1,000,000; 0 for stages not named.
+    pub probability_micros: Vec<i64>,
+    /// A constant or a trait.
+    pub amount: Amount,
+}
+
+/// A decision of its own without a change of stage.
+#[derive(Debug)]
+pub struct Alert {
+    /// Its id.
+    pub id: String,
+    /// Fires when this begins to hold; `None`: at an event, see [`RuleOrigin::Alert`]. May read the stage.
+    pub when: Option<LeadPredicate>,
+    /// Whom it is for, in the file's words.
+    pub to: Vec<String>,
+    /// Silent for this long after it fired, ms.
+    pub cool_down_ms: i64,
+}
+
+/// When and how a lead goes to sales (S21).
+#[derive(Debug)]
+pub struct Handover {
+    /// By stage: whether it hands over.
+    pub stages: Vec<bool>,
+    /// Traits without which nothing is handed over.
+    pub require: Vec<TraitIx>,
+    /// Traits that are waited for.
+    pub enrich: Vec<TraitIx>,
+    /// How long, ms from the entry into the hand-over stages; 0: not at all.
+    pub max_wait_ms: i64,
+    /// Entries of history that travel with the hand-over, 0 to 1000.
+    pub history: u16,
+}
+
+/// How fast sales has to answer in a stage.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// Overdue after this, ms from the clock's start.
+    pub within_ms: i64,
+    /// Events that answer.
+    pub answered_by: Vec<String>,
+    /// Escalations, ms from the clock's start, ascending, each above `within_ms`.
+    pub escalate_ms: Vec<i64>,
+    /// The clock counts only in these; `None`: always.
+    pub hours: Option<Hours>,
+}
+
+/// Business hours, local in the model's zone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hours {
+    /// From Monday: spans in minutes of the day, from inclusive to exclusive (1440 is midnight), ascending, apart.
+    pub week: [Vec<(u16, u16)>; 7],
+}
+
+/// One of the model's own tests (S22).
+#[derive(Debug)]
+pub struct Persona {
+    /// Its name.
+    pub name: String,
+    /// The line of the file, from 1.
+    pub line: usize,
+    /// The instant of `0h`, ms UTC.
+    pub start_ms: i64,
+    /// Traits set at the start, without an activity.
+    pub traits: Vec<(String, PersonaValue)>,
+    /// What happens, in the file's order, which is by `at`.
+    pub events: Vec<PersonaEvent>,
+    /// What has to come of it.
+    pub expect: Vec<Expectation>,
+}
+
+/// A value in a test.
+#[derive(Debug, Clone)]
+pub enum PersonaValue {
+    /// One value.
+    One(crate::expression::Constant),
+    /// A flat list.
+    Many(Vec<crate::expression::Constant>),
+    /// Nested one level: read as `name.key`.
+    Map(Vec<(String, crate::expression::Constant)>),
+}
+
+/// One event of a test.
+#[derive(Debug)]
+pub struct PersonaEvent {
+    /// ms from the persona's start.
+    pub at_ms: i64,
+    /// Its name.
+    pub event: String,
+    /// Its id; a test gives each event without one an id of its own.
+    pub event_id: Option<String>,
+    /// The page's path.
+    pub path: Option<String>,
+    /// The page's URL.
+    pub url: Option<String>,
+    /// Campaign parameters: source, medium, campaign, term, content.
+    pub utm: [Option<String>; 5],
+    /// Properties.
+    pub properties: Vec<(String, PersonaValue)>,
+    /// Traits that it carries.
+    pub traits: Vec<(String, PersonaValue)>,
+    /// `web`, `app`, `server`; by default `server` for feedback and `web` for everything else.
+    pub origin: Option<String>,
+    /// The tracker's session id.
+    pub session: Option<String>,
+    /// Whether it has an id beyond a cookie. Default true.
+    pub known: bool,
+}
+
+/// What a test expects at one instant.
+#[derive(Debug, Default)]
+pub struct Expectation {
+    /// The line of the file, from 1.
+    pub line: usize,
+    /// ms from the persona's start; `None`: at its last event.
+    pub at_ms: Option<i64>,
+    /// The stage.
+    pub stage: Option<StageIx>,
+    /// The stage's owner.
+    pub owner: Option<String>,
+    /// Audiences the lead is in.
+    pub within: Vec<AudienceIx>,
+    /// Audiences the lead is not in.
+    pub outside: Vec<AudienceIx>,
+    /// Scores, thousandths.
+    pub scores: Vec<(ScoreIx, i64)>,
+    /// Whether a hand-over was made up to then.
+    pub handover: Option<ExpectedHandover>,
+    /// The response clock's state: `open`, `overdue`, `escalated_1`, …, `answered`, `closed`, or `none`.
+    pub response: Option<String>,
+    /// Alerts that fired up to then.
+    pub alerts: Vec<AlertIx>,
+    /// The stage held at `at_ms` is left by a time-caused transition in (at, this], ms from the start.
+    pub demoted_by_ms: Option<i64>,
+    /// Stages that were never entered up to then.
+    pub never: Vec<StageIx>,
+}
+
+/// What a test expects of hand-overs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpectedHandover {
+    /// None was made.
+    No,
+    /// One was made.
+    Yes,
+    /// One was made, without every trait to enrich.
+    Incomplete,
 }

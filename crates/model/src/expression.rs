@@ -214,6 +214,17 @@ pub enum LeadTest {
         /// The least age, ms.
         age_ms: i64,
     },
+    /// `any_definition`: at least one portrait of [`crate::Model::definitions`] fits.
+    AnyDefinition,
+    /// `disqualified`: a verdict without `cap_stage` holds.
+    Disqualified,
+    /// `stage == 'x'`, `stage in [...]`; by stage, whether it holds. In audiences, alerts and routes only.
+    Stage(Vec<bool>),
+    /// `stage_for(d)`: ms since the lead's stage was entered. In audiences, alerts and routes only.
+    StageFor {
+        /// The least age, ms.
+        age_ms: i64,
+    },
     /// `seen(rule, w)` (count ≥ 1), `count(rule, w) ⋛ n`, `days(rule, w) ⋛ n`, `sum(rule, property, w) ⋛ x`.
     Window {
         /// What is counted.

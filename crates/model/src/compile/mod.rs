@@ -9,7 +9,7 @@ mod sections;
 mod stages;
 
 use crate::bounds;
-use crate::compiled::Model;
+use crate::compiled::{Model, Route};
 use crate::findings::{Findings, ModelErrors};
 use crate::language::FILE;
 use crate::names::Names;
@@ -103,6 +103,18 @@ impl<'f> Compiler<'f, '_> {
             traits: names.stored,
             fits,
             stages,
+            bonuses: Vec::new(),
+            framework: None,
+            answers: None,
+            definitions: Vec::new(),
+            verdicts: Vec::new(),
+            feedback: Vec::new(),
+            audiences: Vec::new(),
+            route: Route::default(),
+            value: None,
+            alerts: Vec::new(),
+            handover: None,
+            personas: Vec::new(),
         })
     }
 

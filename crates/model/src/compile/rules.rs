@@ -1,7 +1,9 @@
 //! Rules, the facts they set, and the windows that read them.
 
 use super::{Compiler, duration_ms, milli};
-use crate::compiled::{EventIndex, Fact, FactIx, GroupIx, KeyPart, Recurrence, Rule, RuleIx, ScoreIx};
+use crate::compiled::{
+    EventIndex, Fact, FactIx, GroupIx, KeyPart, Recurrence, Rule, RuleIx, RuleOrigin, ScoreIx,
+};
 use crate::duration::duration_text;
 use crate::expression::Measure;
 use crate::findings::did_you_mean;
@@ -91,6 +93,7 @@ impl Compiler<'_, '_> {
             summed: None,
             windowed: false,
             anonymous,
+            origin: RuleOrigin::Rule,
         };
         ReadRule { rule, group, sets, idle_max }
     }
@@ -198,8 +201,9 @@ impl Compiler<'_, '_> {
     /// The facts with their distinct times to live, and each rule's place among them.
     pub(super) fn facts(&mut self, rules: &mut [ReadRule]) -> Vec<Fact> {
         let names = self.names.facts.names();
-        let mut facts: Vec<Fact> =
-            names.map(|name| Fact { name: name.to_owned(), ttls_ms: Vec::new() }).collect();
+        let mut facts: Vec<Fact> = names
+            .map(|name| Fact { name: name.to_owned(), ttls_ms: Vec::new(), is_verdict: false })
+            .collect();
         for read in rules {
             for (fact, at, ttl_ms) in read.sets.drain(..) {
                 let ttls = &mut facts[fact.ix()].ttls_ms;

@@ -58,6 +58,8 @@ impl Compiler<'_, '_> {
             min_dwell_ms: min_dwell.and_then(duration_ms).unwrap_or(0),
             terminal,
             overrides,
+            next_step: None,
+            response: None,
         }
     }
 
