@@ -569,7 +569,7 @@ pub struct Handover {
     pub enrich: Vec<TraitIx>,
     /// How long, ms from the entry into the hand-over stages; 0: not at all.
     pub max_wait_ms: i64,
-    /// Entries of history that travel with the hand-over, 0 to 1000.
+    /// Entries of history that travel with the hand-over, 0 to 400.
     pub history: u16,
 }
 

@@ -49,6 +49,9 @@ pub(crate) const MOST_KEYS: i64 = 1024;
 /// Event ids that a lead may remember.
 pub(crate) const MOST_REMEMBERED: i64 = 4096;
 
+/// Activities that travel with a hand-over; each takes 145 bytes of a lead's state at most.
+pub(crate) const MOST_HISTORY: i64 = 400;
+
 static TEXTS: Shape = Shape::List(&Shape::Text);
 static IDS: Shape = Shape::List(&Shape::Id);
 
@@ -265,7 +268,7 @@ static HANDOVER: Record = record(
         key("require", TEXTS),
         key("enrich", TEXTS),
         key("max_wait", Shape::Duration),
-        key("history", Shape::Integer(0, 1000)),
+        key("history", Shape::Integer(0, MOST_HISTORY)),
     ],
 );
 

@@ -406,6 +406,10 @@ fn brief(test: &LeadTest) -> String {
         LeadTest::Window { measure, rule, window_ms, comparison, threshold } => {
             format!("{measure:?} rule {} over {window_ms} {comparison:?} {threshold}", rule.0)
         }
+        LeadTest::AnyDefinition => "any definition".to_owned(),
+        LeadTest::Disqualified => "disqualified".to_owned(),
+        LeadTest::Stage(within) => format!("stage {within:?}"),
+        LeadTest::StageFor { age_ms } => format!("stage for {age_ms}"),
     }
 }
 

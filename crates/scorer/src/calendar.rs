@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use ripen_model::compiled::KeyPart;
+use ripen_model::compiled::{Hours, KeyPart};
 
+const MS_PER_MINUTE: i64 = 60_000;
 const MS_PER_HOUR: i64 = 3_600_000;
 const MS_PER_DAY: i64 = 86_400_000;
 
@@ -49,6 +50,45 @@ pub(crate) fn bucket_end_ms(zone: &TimeZone, part: &KeyPart, t_ms: i64) -> Optio
     }
 }
 
+/// The instant at which business hours from `start_ms` on add up to `open_ms`: inside a span its exact instant, at a
+/// span's end that end. `i64::MAX` if there are no hours in the week.
+pub(crate) fn after_hours_ms(zone: &TimeZone, hours: &Hours, start_ms: i64, open_ms: i64) -> i64 {
+    let weekly_ms: i64 =
+        hours.week.iter().flatten().map(|(from, to)| i64::from(to - from) * MS_PER_MINUTE).sum();
+    if weekly_ms == 0 {
+        return i64::MAX;
+    }
+    let mut left_ms = open_ms;
+    let mut today = day(zone, start_ms);
+    // A clock change takes or gives an hour of a span: two weeks more than enough.
+    let last = today.saturating_add(7 * (open_ms / weekly_ms + 2) + 7);
+    while today <= last {
+        let weekday = (today + EPOCH_WEEKDAY).rem_euclid(7) as usize;
+        for &(from, to) in &hours.week[weekday] {
+            let from_ms = minute_of_day_ms(zone, today, from).max(start_ms);
+            let to_ms = minute_of_day_ms(zone, today, to);
+            let span_ms = (to_ms - from_ms).max(0);
+            if span_ms > 0 && left_ms <= span_ms {
+                return from_ms + left_ms;
+            }
+            left_ms -= span_ms;
+        }
+        today += 1;
+    }
+    i64::MAX
+}
+
+/// The instant of a local minute of a day; one that a clock change skips is when the clock jumps.
+fn minute_of_day_ms(zone: &TimeZone, day: i64, minute: u16) -> i64 {
+    if i64::from(minute) * MS_PER_MINUTE >= MS_PER_DAY {
+        return day_start_ms(zone, day + 1);
+    }
+    let fallback = day_start_ms(zone, day) + i64::from(minute) * MS_PER_MINUTE;
+    let (hour, minute) = ((minute / 60) as i8, (minute % 60) as i8);
+    let at = civil(day).and_then(|date| date.at(hour, minute, 0, 0).to_zoned(zone.clone()).ok());
+    at.map_or(fallback, |at| at.timestamp().as_millisecond())
+}
+
 fn week(day: i64) -> i64 {
     (day + EPOCH_WEEKDAY).div_euclid(7)
 }
@@ -56,13 +96,13 @@ fn week(day: i64) -> i64 {
 /// The instant at which a local day begins; a midnight that a clock change skips begins when the clock jumps.
 fn day_start_ms(zone: &TimeZone, day: i64) -> i64 {
     let fallback = day * MS_PER_DAY;
-    let civil = i32::try_from(day).ok().and_then(|days| {
-        let epoch = Date::constant(1970, 1, 1);
-        epoch.checked_add(jiff::Span::new().try_days(days).ok()?).ok()
-    });
-    civil
-        .and_then(|date| date.to_zoned(zone.clone()).ok())
-        .map_or(fallback, |z| z.timestamp().as_millisecond())
+    let midnight = civil(day).and_then(|date| date.to_zoned(zone.clone()).ok());
+    midnight.map_or(fallback, |midnight| midnight.timestamp().as_millisecond())
+}
+
+fn civil(day: i64) -> Option<Date> {
+    let days = i32::try_from(day).ok()?;
+    Date::constant(1970, 1, 1).checked_add(jiff::Span::new().try_days(days).ok()?).ok()
 }
 
 fn offset_ms(zone: &TimeZone, t_ms: i64) -> i64 {
@@ -120,5 +160,27 @@ mod tests {
         assert_eq!(week(sunday), week(sunday + 1 - 7 * MS_PER_DAY));
         assert_eq!(bucket_end_ms(&zone, &KeyPart::Week, sunday), Some(sunday + 1));
         assert_eq!(bucket_end_ms(&zone, &KeyPart::Week, sunday - 6 * MS_PER_DAY), Some(sunday + 1));
+    }
+
+    #[test]
+    fn business_hours_add_up_over_nights_weekends_and_clock_changes() {
+        let zone = berlin();
+        let mut week: [Vec<(u16, u16)>; 7] = Default::default();
+        week[..5].fill(vec![(9 * 60, 13 * 60), (14 * 60, 18 * 60)]);
+        let hours = Hours { week };
+        for (start, open, end) in [
+            ("2026-01-05T08:00Z", 0, "2026-01-05T08:00Z"),
+            ("2026-01-05T08:00Z", 5, "2026-01-05T08:05Z"),
+            ("2026-01-05T06:00Z", 5, "2026-01-05T08:05Z"),
+            ("2026-01-05T11:58Z", 5, "2026-01-05T13:03Z"),
+            ("2026-01-09T16:58Z", 5, "2026-01-12T08:03Z"),
+            ("2026-01-05T08:00Z", 8 * 60, "2026-01-05T17:00Z"),
+            ("2026-03-27T16:00Z", 2 * 60, "2026-03-30T08:00Z"),
+            ("2026-01-05T08:00Z", 40 * 60 + 1, "2026-01-12T08:01Z"),
+        ] {
+            let due_ms = after_hours_ms(&zone, &hours, ms(start), open * MS_PER_MINUTE);
+            assert_eq!(Timestamp::from_millisecond(due_ms).ok(), end.parse().ok(), "{start} + {open} min");
+        }
+        assert_eq!(after_hours_ms(&zone, &Hours::default(), 0, 1), i64::MAX);
     }
 }

@@ -1,17 +1,36 @@
-//! Which activities count, and what of them is kept: acceptance (S2) and recurrence (S4).
+//! Which activities count, and what of them is kept: acceptance (S2), recurrence (S4), and what else a match does.
 
-use ripen_model::compiled::{KeyPart, Recurrence, RuleIx};
+use ripen_model::compiled::{
+    AlertIx, Amount, FeedbackIx, KeyPart, Reason, Recurrence, Rule, RuleIx, RuleOrigin, ScoreIx, VerdictIx,
+};
 
 use crate::calendar;
 use crate::error::FilterReason;
 use crate::evidence;
-use crate::lead::{BY_VISIT, FactMark, Key, Lead, Remembered};
+use crate::lead::{self, BY_VISIT, Cleared, FactMark, Key, Lead, Remembered};
 use crate::moment::Moment;
 use crate::plan::{KeyUse, Plan};
 use crate::shard::EARLIEST_MS;
 
 /// Calendar keys outlive the last activity that may still be accepted for them by this.
 const SEAL_MARGIN_MS: i64 = 86_400_000;
+
+/// What the matches of one activity did beside counting.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Effects {
+    /// The rules it counted in, those of a visit that it opened marked [`BY_VISIT`].
+    pub(crate) counted: Vec<u16>,
+    pub(crate) feedback: Vec<FeedbackIx>,
+    pub(crate) alerts: Vec<AlertIx>,
+}
+
+impl Effects {
+    pub(crate) fn clear(&mut self) {
+        self.counted.clear();
+        self.feedback.clear();
+        self.alerts.clear();
+    }
+}
 
 /// Whether the activity may count at all. Nothing is changed.
 pub(crate) fn accept(lead: &Lead, moment: &Moment<'_>, late_accept_ms: i64) -> Result<(), FilterReason> {
@@ -40,8 +59,8 @@ pub(crate) fn remember(plan: &Plan, lead: &mut Lead, moment: &Moment<'_>, counte
     }
 }
 
-/// Counts an activity in every rule that it matches; the rules it counted in are appended to `counted`.
-pub(crate) fn count(plan: &Plan, lead: &mut Lead, moment: &Moment<'_>, at_ms: i64, counted: &mut Vec<u16>) {
+/// Counts an activity in every rule that it matches; what that did is added to `effects`.
+pub(crate) fn count(plan: &Plan, lead: &mut Lead, moment: &Moment<'_>, at_ms: i64, effects: &mut Effects) {
     for &rule_ix in plan.model.events.rules(moment.name()) {
         let rule = &plan.model.rules[rule_ix.ix()];
         if !moment.matches(rule) {
@@ -53,8 +72,84 @@ pub(crate) fn count(plan: &Plan, lead: &mut Lead, moment: &Moment<'_>, at_ms: i6
         for &fact in &rule.unset {
             lead.mark_fact(fact, FactMark::UNSET, moment.t_ms);
         }
-        if count_match(plan, lead, rule_ix, moment, at_ms) {
-            counted.push(if moment.opens_visit { rule_ix.0 | BY_VISIT } else { rule_ix.0 });
+        match rule.origin {
+            RuleOrigin::Rule => {}
+            RuleOrigin::Verdict(verdict) => keep_reason(plan, lead, verdict, moment),
+            RuleOrigin::Feedback(feedback) => effects.feedback.push(feedback),
+            RuleOrigin::Alert(alert) => {
+                effects.alerts.push(alert);
+                continue;
+            }
+            RuleOrigin::Answers => {
+                keep_answer(plan, lead, moment);
+                continue;
+            }
+        }
+        if count_match(plan, lead, rule_ix, rule, moment, at_ms) {
+            effects.counted.push(if moment.opens_visit { rule_ix.0 | BY_VISIT } else { rule_ix.0 });
+        }
+    }
+}
+
+fn keep_reason(plan: &Plan, lead: &mut Lead, verdict: VerdictIx, moment: &Moment<'_>) {
+    let Reason::Read(field, kept_in) = plan.model.verdicts[verdict.ix()].reason else { return };
+    if let Some(reason) = moment.kept(field) {
+        lead.keep_trait(kept_in.0, moment.t_ms, moment.id, reason);
+    }
+}
+
+fn keep_answer(plan: &Plan, lead: &mut Lead, moment: &Moment<'_>) {
+    let Some(answers) = &plan.model.answers else { return };
+    let Some(criterion) = moment.word(answers.criterion) else { return };
+    let kept_in = answers.kept.iter().find(|(name, _)| name == criterion);
+    if let (Some((_, kept_in)), Some(answer)) = (kept_in, moment.kept(answers.value)) {
+        lead.keep_trait(kept_in.0, moment.t_ms, moment.id, answer);
+    }
+}
+
+/// What an answer of the CRM does to a lead's memory; latches it moves at the next evaluation. The activity is
+/// remembered already.
+pub(crate) fn take_feedback(plan: &Plan, lead: &mut Lead, feedback: FeedbackIx, moment: &Moment<'_>) {
+    let feedback = &plan.model.feedback[feedback.ix()];
+    if let Some((stage, for_ms)) = feedback.cooldown {
+        lead::extend(&mut lead.cooldowns, stage.0, moment.t_ms.saturating_add(for_ms));
+    }
+    if let Some((stage, for_ms)) = feedback.recycle {
+        lead::extend(&mut lead.holds, stage.0, moment.t_ms.saturating_add(for_ms));
+    }
+    for &score in &feedback.clear {
+        clear(plan, lead, score, moment.t_ms);
+    }
+    let micros = match feedback.value {
+        Some(Amount::Stated(micros)) => micros,
+        Some(Amount::Field(field)) => moment.number(field).unwrap_or(0),
+        Some(Amount::Trait(_)) | None => 0,
+    };
+    lead.value_micros = lead.value_micros.saturating_add(micros);
+}
+
+/// Drops a score's evidence up to `t_ms`: held keys and remembered activities after it are counted again, nothing up
+/// to it ever counts for that score again (S17).
+pub(crate) fn clear(plan: &Plan, lead: &mut Lead, score: ScoreIx, t_ms: i64) {
+    let place = lead.clears.binary_search_by(|cleared| cleared.score.cmp(&score.0));
+    match place {
+        Ok(at) if lead.clears[at].t_ms >= t_ms => return,
+        Ok(at) => lead.clears[at].t_ms = t_ms,
+        Err(at) => lead.clears.insert(at, Cleared { score: score.0, t_ms }),
+    }
+    let of_score = |slot: u16| plan.slots[usize::from(slot)].score == score.0;
+    lead.evidence.retain(|octave| !of_score(octave.slot));
+    let slots_of = |rule: u16| plan.slots_of(RuleIx(rule)).filter(|slot| of_score(*slot));
+    let keyed = |rule: u16| matches!(plan.key_use_of(rule), KeyUse::Newest | KeyUse::Calendar);
+    let held = lead.keys.iter().filter(|key| keyed(key.rule)).map(|key| (key.rule, key.t_ms));
+    let remembered = lead.remembered.iter().flat_map(|remembered| {
+        let rules = lead.sets.get(remembered.set).iter().map(|rule| rule & !BY_VISIT);
+        rules.filter(|rule| !keyed(*rule)).map(|rule| (rule, remembered.t_ms))
+    });
+    let again = held.chain(remembered).filter(|(_, counted_ms)| *counted_ms > t_ms);
+    for (rule, counted_ms) in again {
+        for slot in slots_of(rule) {
+            evidence::count(&mut lead.evidence, slot, &plan.slots[usize::from(slot)], counted_ms, true);
         }
     }
 }
@@ -83,8 +178,14 @@ fn is_sealed(plan: &Plan, rule: RuleIx, t_ms: i64, at_ms: i64) -> bool {
 }
 
 /// Whether the match is now the one that counts for its key.
-fn count_match(plan: &Plan, lead: &mut Lead, rule: RuleIx, moment: &Moment<'_>, at_ms: i64) -> bool {
-    let definition = &plan.model.rules[rule.ix()];
+fn count_match(
+    plan: &Plan,
+    lead: &mut Lead,
+    rule: RuleIx,
+    definition: &Rule,
+    moment: &Moment<'_>,
+    at_ms: i64,
+) -> bool {
     let key_use = plan.key_use(rule);
     if key_use == KeyUse::None {
         weigh(plan, lead, rule, moment.t_ms, true);
@@ -130,7 +231,7 @@ fn count_match(plan: &Plan, lead: &mut Lead, rule: RuleIx, moment: &Moment<'_>, 
 }
 
 /// Drops the key with the oldest match, if there are more than `max`.
-fn drop_oldest(lead: &mut Lead, rule: RuleIx, max: Option<u16>) -> Option<Key> {
+pub(crate) fn drop_oldest(lead: &mut Lead, rule: RuleIx, max: Option<u16>) -> Option<Key> {
     let held = lead.key_range(rule.0);
     if held.len() <= usize::from(max?) {
         return None;
@@ -139,8 +240,15 @@ fn drop_oldest(lead: &mut Lead, rule: RuleIx, max: Option<u16>) -> Option<Key> {
     Some(lead.keys.remove(oldest))
 }
 
-fn weigh(plan: &Plan, lead: &mut Lead, rule: RuleIx, t_ms: i64, add: bool) {
+/// Counts a match at `t_ms` for all scores of a rule, or takes it back; a score that was cleared at or after it has
+/// dropped it already.
+pub(crate) fn weigh(plan: &Plan, lead: &mut Lead, rule: RuleIx, t_ms: i64, add: bool) {
     for slot in plan.slots_of(rule) {
-        evidence::count(&mut lead.evidence, slot, &plan.slots[usize::from(slot)], t_ms, add);
+        let definition = &plan.slots[usize::from(slot)];
+        let is_cleared = !lead.clears.is_empty()
+            && lead.cleared_at(definition.score).is_some_and(|cleared_ms| t_ms <= cleared_ms);
+        if !is_cleared {
+            evidence::count(&mut lead.evidence, slot, definition, t_ms, add);
+        }
     }
 }

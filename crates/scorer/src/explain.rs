@@ -1,21 +1,24 @@
 //! Decisions and what they rest on, in words of the model (S15, S16).
 
-use ripen_model::canonical_text;
-use ripen_model::compiled::FactIx;
+use ripen_model::compiled::{Amount, Fact, FactIx, Reason, TraitIx, Verdict, VerdictHolds};
 use ripen_model::expression::{LeadAtom, LeadPredicate, LeadTest, Measure};
+use ripen_model::{canonical_text, plain_decimal_micros};
 use ripen_records::{
-    Atom, Cause, Change, DecidingInput, Decision, DecisiveActivity, Explanation, Line, LineKind, Score,
-    StageChange, Touches,
+    Alert, Atom, Attribute, AudienceChange, Cause, Change, DecidingInput, Decision, DecisiveActivity,
+    Explanation, Handover, HandoverTrait, HistoryEntry, Line, LineKind, ResponseStep, Score, StageChange,
+    Touch, Touches, VerdictInForce,
 };
 use uuid::Uuid;
 
+use crate::deadlines;
 use crate::evidence::{self, Decay};
-use crate::lead::{BY_VISIT, Lead, TraitValue};
+use crate::lead::{self, BY_VISIT, TraitValue};
 use crate::moment::Moment;
-use crate::outlook::View;
-use crate::plan::{KeyUse, Plan};
-use crate::scores;
-use crate::stages::{self, Evaluation};
+use crate::outlook::{NEVER_CHANGES, View};
+use crate::plan::{Fed, KeyUse, Plan};
+use crate::sales::SalesStep;
+use crate::scores::{self, Reading};
+use crate::stages::{Changed, Evaluation};
 
 /// The namespace of decision ids: UUIDv5 of `decisions.ripen` in the DNS namespace of RFC 9562, fixed for ever.
 const DECISIONS: Uuid = Uuid::from_u128(0x434e_042e_ed5b_5631_bf9b_9c40_1beb_4f77);
@@ -23,7 +26,7 @@ const DECISIONS: Uuid = Uuid::from_u128(0x434e_042e_ed5b_5631_bf9b_9c40_1beb_4f7
 /// Decisive activities of a decision.
 const DECISIVE: usize = 5;
 
-/// The circumstances of a decision.
+/// The circumstances of an evaluation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Circumstances<'a> {
     pub(crate) cause: Cause,
@@ -33,54 +36,230 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) moment: Option<&'a Moment<'a>>,
 }
 
-/// The decision on a change of stage; `view.lead` has its new stage and `seq`.
-pub(crate) fn stage_change(view: &View<'_>, evaluation: &Evaluation, of: Circumstances<'_>) -> Decision {
+/// The decisions of an evaluation, the first of them numbered `seq`; their number. `view.lead` is as it is afterwards.
+///
+/// The stage comes first, then what follows from it; at the end of a life the stage comes last.
+pub(crate) fn decide(
+    view: &View<'_>,
+    evaluation: &Evaluation,
+    seq: u32,
+    of: Circumstances<'_>,
+    out: &mut Vec<Decision>,
+) -> u32 {
+    let before = out.len();
+    let ends = matches!(of.cause, Cause::Forgotten | Cause::Erased);
+    let has_moved = evaluation.from != evaluation.to;
+    let seq_of = |out: &Vec<Decision>| seq + (out.len() - before) as u32;
+    if has_moved && !ends {
+        out.push(stage_decision(view, evaluation, seq_of(out), of));
+    }
+    for changed in &evaluation.changes {
+        out.push(changed_decision(view, changed, has_moved, seq_of(out), of));
+    }
+    if has_moved && ends {
+        out.push(stage_decision(view, evaluation, seq_of(out), of));
+    }
+    (out.len() - before) as u32
+}
+
+fn stage_decision(view: &View<'_>, evaluation: &Evaluation, seq: u32, of: Circumstances<'_>) -> Decision {
+    let fed: Vec<Fed> = changed(evaluation).map(|(fed, _)| fed).collect();
+    let predicates = changed(evaluation).filter_map(|(fed, stage)| {
+        let stage = &view.plan.model.stages[usize::from(stage)];
+        if matches!(fed, Fed::Enter(_)) { stage.enter.as_ref() } else { stage.exit.as_ref() }
+    });
+    let mut decision = decision(view, seq, stage_change(view.plan, evaluation), of);
+    decision.explanation.decisive = decisive(view, &fed);
+    decision.explanation.atoms = atoms(view, predicates);
+    decision
+}
+
+fn changed_decision(
+    view: &View<'_>,
+    changed: &Changed,
+    has_moved: bool,
+    seq: u32,
+    of: Circumstances<'_>,
+) -> Decision {
+    let model = &view.plan.model;
+    let (change, fed, predicate) = match changed {
+        Changed::Audience { audience, entered } => {
+            let definition = &model.audiences[usize::from(*audience)];
+            let change = AudienceChange { audience: definition.name.clone(), entered: *entered };
+            (Change::AudienceChange(change), Fed::Audience(*audience), Some(&definition.when))
+        }
+        Changed::Alert(alert) => {
+            let definition = &model.alerts[usize::from(*alert)];
+            let change = Alert { alert: definition.id.clone(), to: definition.to.clone() };
+            (Change::Alert(change), Fed::Alert(*alert), definition.when.as_ref())
+        }
+        Changed::Sales(step) => {
+            // Without an activity and without another stage it is a timer that ran out.
+            let is_timer = of.moment.is_none() && !has_moved && !is_of_the_whole(of.cause);
+            let cause = if is_timer { Cause::Timer } else { of.cause };
+            return decision(view, seq, sales_step(view, step), Circumstances { cause, ..of });
+        }
+    };
+    let mut decision = decision(view, seq, change, of);
+    decision.explanation.decisive = decisive(view, &[fed]);
+    decision.explanation.atoms = atoms(view, predicate);
+    decision
+}
+
+/// Causes that reach every part of a lead.
+fn is_of_the_whole(cause: Cause) -> bool {
+    matches!(cause, Cause::Merge | Cause::ModelChange | Cause::Forgotten | Cause::Erased)
+}
+
+/// A decision without decisive activities and atoms.
+fn decision(view: &View<'_>, seq: u32, change: Change, of: Circumstances<'_>) -> Decision {
     let View { plan, lead, at_ms, .. } = *view;
     let model = &plan.model;
-    let (from, to) = (&model.stages[usize::from(evaluation.from)], &model.stages[usize::from(evaluation.to)]);
-    let passed = evaluation.set.iter().filter(|stage| **stage < evaluation.to);
+    let stage = &model.stages[usize::from(lead.stage)];
     let input = of.moment.map(|moment| DecidingInput {
         topic: moment.activity.input.topic.to_string(),
         partition: moment.activity.input.partition,
         offset: moment.activity.input.offset,
     });
     Decision {
-        id: decision_id(&model.id, &lead.id, lead.born_ms, lead.seq).to_string(),
+        id: decision_id(&model.id, &lead.id, lead.born_ms, seq).to_string(),
         lead: lead.id.to_string(),
         born_ms: lead.born_ms,
-        seq: u64::from(lead.seq),
+        seq: u64::from(seq),
         effective_at_ms: at_ms,
         decided_at_ms: of.decided_at_ms,
         historical: of.historical,
         cause: of.cause,
-        change: Change::StageChange(StageChange {
-            from: from.id.clone(),
-            to: to.id.clone(),
-            from_owner: from.owner.clone(),
-            to_owner: to.owner.clone(),
-            passed: passed.map(|stage| model.stages[usize::from(*stage)].id.clone()).collect(),
-        }),
+        change,
         model_id: model.id.clone(),
         model_version: model.version,
         model_hash: model.hash.clone(),
-        stage: to.id.clone(),
-        owner: to.owner.clone(),
-        next_step: None,
+        stage: stage.id.clone(),
+        owner: stage.owner.clone(),
+        next_step: stage.next_step.clone(),
         scores: scores_of(plan, &view.now.milli),
-        expected_exit_at_ms: stages::expected_exit_ms(plan, lead, at_ms),
-        expected_value_micros: None,
-        value_micros: 0,
-        attributes: Vec::new(),
-        touches: Touches::default(),
+        expected_exit_at_ms: deadlines::expected_exit_ms(plan, lead, at_ms),
+        expected_value_micros: expected_value_micros(view),
+        value_micros: lead.value_micros,
+        attributes: attributes(view),
+        touches: Touches {
+            first: lead.touches.first.as_deref().map(touch),
+            last: lead.touches.last().map(touch),
+        },
         input,
         explanation: Explanation {
             lines: lines(view),
-            decisive: decisive(plan, lead, evaluation),
-            atoms: atoms(view, evaluation),
             facts: facts_in_force(view),
-            verdicts: Vec::new(),
+            verdicts: verdicts_in_force(view),
+            ..Explanation::default()
         },
     }
+}
+
+fn stage_change(plan: &Plan, evaluation: &Evaluation) -> Change {
+    let stage = |ix: u16| &plan.model.stages[usize::from(ix)];
+    let (from, to) = (stage(evaluation.from), stage(evaluation.to));
+    let passed = evaluation.set.iter().filter(|stage| **stage < evaluation.to);
+    Change::StageChange(StageChange {
+        from: from.id.clone(),
+        to: to.id.clone(),
+        from_owner: from.owner.clone(),
+        to_owner: to.owner.clone(),
+        passed: passed.map(|passed| stage(*passed).id.clone()).collect(),
+    })
+}
+
+fn sales_step(view: &View<'_>, step: &SalesStep) -> Change {
+    let model = &view.plan.model;
+    let stage = |ix: u16| model.stages[usize::from(ix)].id.clone();
+    match step {
+        SalesStep::HandedOver { stage: ix, missing } => {
+            let name = |ix: &TraitIx| model.traits[ix.ix()].name.clone();
+            let asked =
+                model.handover.iter().flat_map(|handover| handover.require.iter().chain(&handover.enrich));
+            let present = asked.filter_map(|ix| {
+                let value = trait_text(view.lead.stored_trait(ix.0)?);
+                Some(HandoverTrait { name: name(ix), value })
+            });
+            Change::Handover(Handover {
+                stage: stage(*ix),
+                incomplete: !missing.is_empty(),
+                missing: missing.iter().map(name).collect(),
+                traits: present.collect(),
+                history: history(view),
+            })
+        }
+        SalesStep::Response { stage: ix, state, escalation, due_ms } => Change::Response(ResponseStep {
+            stage: stage(*ix),
+            state: *state,
+            step: *escalation,
+            due_at_ms: *due_ms,
+        }),
+    }
+}
+
+fn history(view: &View<'_>) -> Vec<HistoryEntry> {
+    let entries = view.lead.history.iter().filter_map(|entry| {
+        Some(HistoryEntry {
+            t_ms: entry.t_ms,
+            event: view.plan.event_text(entry.name)?.to_owned(),
+            about: Some(entry.about).filter(|about| !about.is_empty()).map(str::to_owned),
+            dwell_ms: entry.dwell_ms.map(i64::from),
+        })
+    });
+    let mut entries: Vec<HistoryEntry> = entries.collect();
+    let most = view.plan.model.handover.as_ref().map_or(0, |handover| usize::from(handover.history));
+    entries.drain(..entries.len().saturating_sub(most));
+    entries.sort_by_key(|entry| entry.t_ms);
+    entries
+}
+
+fn touch(touch: &lead::Touch) -> Touch {
+    let text = |ix: usize| touch.texts[ix].as_deref().map(str::to_owned);
+    Touch {
+        t_ms: touch.t_ms,
+        source: text(0),
+        medium: text(1),
+        campaign: text(2),
+        term: text(3),
+        content: text(4),
+        referrer_host: text(5),
+    }
+}
+
+/// Probability of the stage times the amount, floored to millionths; `None` without an amount.
+pub(crate) fn expected_value_micros(view: &View<'_>) -> Option<i64> {
+    let value = view.plan.model.value.as_ref()?;
+    let amount = match value.amount {
+        Amount::Stated(micros) => micros,
+        Amount::Trait(ix) => match view.lead.stored_trait(ix.0)? {
+            TraitValue::Number(micros) => *micros,
+            TraitValue::Text(text) => plain_decimal_micros(text)?,
+            TraitValue::Boolean(_) | TraitValue::List(_) => return None,
+        },
+        Amount::Field(_) => return None,
+    };
+    let probability = value.probability_micros.get(usize::from(view.lead.stage)).copied().unwrap_or(0);
+    let micros = (i128::from(amount) * i128::from(probability)).div_euclid(1_000_000);
+    i64::try_from(micros).ok()
+}
+
+/// The route: of each attribute the first case that holds; the topic is the highest of its scores, if any of them is
+/// above 0.
+pub(crate) fn attributes(view: &View<'_>) -> Vec<Attribute> {
+    let route = &view.plan.model.route;
+    let cases = route.attributes.iter().filter_map(|(name, cases)| {
+        let (_, value) = cases.iter().find(|(when, _)| view.holds(when))?;
+        Some(Attribute { name: name.clone(), value: value.clone() })
+    });
+    let mut attributes: Vec<Attribute> = cases.collect();
+    // Of equal scores the first: `max_by_key` would take the last.
+    let highest = route.topic.iter().rev().max_by_key(|score| view.now.milli[score.ix()]);
+    if let Some(score) = highest.filter(|score| view.now.milli[score.ix()] > 0) {
+        let value = view.plan.model.scores[score.ix()].name.clone();
+        attributes.push(Attribute { name: "topic".to_owned(), value });
+    }
+    attributes
 }
 
 /// UUIDv5 of (model id, lead id, born, seq), zero bytes between them.
@@ -99,7 +278,7 @@ pub(crate) fn scores_of(plan: &Plan, milli: &[i64]) -> Vec<Score> {
 }
 
 /// Lines that add up to each score: the i-th rule of a group brings the rounded sum up to it less the rounded sum
-/// before it; caps, fits and the range are lines of their own. Lines of 0 are left out.
+/// before it; caps, bonuses, fits, the framework and the range are lines of their own. Lines of 0 are left out.
 pub(crate) fn lines(view: &View<'_>) -> Vec<Line> {
     let View { plan, lead, at_ms, now } = *view;
     let mut lines = Vec::new();
@@ -128,8 +307,16 @@ pub(crate) fn lines(view: &View<'_>) -> Vec<Line> {
             let name = group.name.as_deref().unwrap_or(&score.name);
             line(LineKind::Cap, name, scores::capped(plan, group_ix, before) - before);
         }
+        for bonus in plan.score_bonuses[ix].iter().map(|&bonus| &plan.model.bonuses[bonus]) {
+            if view.holds(&bonus.when) {
+                line(LineKind::Bonus, &bonus.id, bonus.milli);
+            }
+        }
         for &fit in &plan.score_fits[ix] {
             line(LineKind::Fit, &plan.model.fits[fit].id, scores::fit_milli(plan, lead, fit));
+        }
+        if let Some(framework) = plan.model.framework.as_ref().filter(|f| f.score.ix() == ix) {
+            line(LineKind::Framework, &framework.name, scores::framework_milli(lead, framework));
         }
         let range = now.milli[ix] - total;
         if range != 0 {
@@ -144,31 +331,45 @@ pub(crate) fn lines(view: &View<'_>) -> Vec<Line> {
     lines
 }
 
-/// The predicates that changed a latch: (stage, `enter` or `exit`).
-fn changed(evaluation: &Evaluation) -> impl Iterator<Item = (u16, bool)> {
-    evaluation
-        .set
-        .iter()
-        .map(|stage| (*stage, true))
-        .chain(evaluation.cleared.iter().map(|stage| (*stage, false)))
+/// The predicates that changed a latch, and their stage.
+fn changed(evaluation: &Evaluation) -> impl Iterator<Item = (Fed, u16)> {
+    let set = evaluation.set.iter().map(|stage| (Fed::Enter(*stage), *stage));
+    set.chain(evaluation.cleared.iter().map(|stage| (Fed::Exit(*stage), *stage)))
 }
 
-fn atoms(view: &View<'_>, evaluation: &Evaluation) -> Vec<Atom> {
-    let mut atoms: Vec<Atom> = Vec::new();
-    for (stage, entering) in changed(evaluation) {
-        let stage = &view.plan.model.stages[usize::from(stage)];
-        let predicate = if entering { &stage.enter } else { &stage.exit };
-        for atom in predicate.as_ref().map(LeadPredicate::atoms).unwrap_or_default() {
-            if atoms.iter().all(|known| known.text != atom.text) {
-                atoms.push(Atom {
-                    text: atom.text.clone(),
-                    value: value_of(view, atom),
-                    truth: view.atom_holds(atom),
-                });
+/// The atoms of predicates, each once, those of portraits and verdicts that they ask for included.
+fn atoms<'p>(view: &View<'_>, predicates: impl IntoIterator<Item = &'p LeadPredicate>) -> Vec<Atom> {
+    let mut told: Vec<Atom> = Vec::new();
+    for predicate in predicates {
+        add_atoms(view, predicate, &mut told);
+    }
+    told
+}
+
+fn add_atoms(view: &View<'_>, predicate: &LeadPredicate, told: &mut Vec<Atom>) {
+    for atom in predicate.atoms() {
+        if told.iter().any(|known| known.text == atom.text) {
+            continue;
+        }
+        let truth = view.atom_holds(atom);
+        told.push(Atom { text: atom.text.clone(), value: value_of(view, atom), truth });
+        let model = &view.plan.model;
+        match &atom.test {
+            LeadTest::AnyDefinition => {
+                let fitting = model.definitions.iter().filter(|definition| view.holds(&definition.when));
+                fitting.for_each(|definition| add_atoms(view, &definition.when, told));
             }
+            LeadTest::Disqualified => {
+                let holding = model.verdicts.iter().filter(|verdict| view.verdict_holds(verdict));
+                for verdict in holding {
+                    if let VerdictHolds::While(when) = &verdict.holds {
+                        add_atoms(view, when, told);
+                    }
+                }
+            }
+            _ => {}
         }
     }
-    atoms
 }
 
 /// What an atom read, in words; `None` for an absent trait.
@@ -179,6 +380,20 @@ fn value_of(view: &View<'_>, atom: &LeadAtom) -> Option<String> {
             Some(canonical_text(micros as i64).to_string())
         }
         LeadTest::Fact(_) | LeadTest::Known => Some(view.atom_holds(atom).to_string()),
+        LeadTest::AnyDefinition => {
+            let fitting =
+                view.plan.model.definitions.iter().filter(|definition| view.holds(&definition.when));
+            let names: Vec<&str> = fitting.map(|definition| definition.name.as_str()).collect();
+            Some(names.join(", "))
+        }
+        LeadTest::Disqualified => {
+            let verdicts = view.plan.model.verdicts.iter().filter(|verdict| verdict.cap_stage.is_none());
+            let holding = verdicts.filter(|verdict| view.verdict_holds(verdict));
+            let ids: Vec<&str> = holding.map(|verdict| verdict.id.as_str()).collect();
+            Some(ids.join(", "))
+        }
+        LeadTest::Stage(_) => Some(view.plan.model.stages[usize::from(view.lead.stage)].id.clone()),
+        LeadTest::StageFor { .. } => Some(format!("{}s", (view.at_ms - view.lead.stage_since_ms) / 1_000)),
         LeadTest::Trait(ix, _) | LeadTest::Traits(ix, ..) => view.lead.stored_trait(ix.0).map(trait_text),
         LeadTest::KnownFor { .. } => {
             let since_ms = view.lead.known_since_ms?;
@@ -208,13 +423,32 @@ fn trait_text(value: &TraitValue) -> String {
 
 pub(crate) fn facts_in_force(view: &View<'_>) -> Vec<String> {
     let facts = view.plan.model.facts.iter().enumerate();
-    let in_force = facts.filter(|(ix, _)| view.fact(FactIx(*ix as u16)).truth);
+    let in_force = facts.filter(|(ix, fact)| !fact.is_verdict && view.fact(FactIx(*ix as u16)).truth);
     in_force.map(|(_, fact)| fact.name.clone()).collect()
 }
 
-/// The newest counted activities of rules that feed a changed predicate.
-fn decisive(plan: &Plan, lead: &Lead, evaluation: &Evaluation) -> Vec<DecisiveActivity> {
-    let feeds = |rule: u16| changed(evaluation).any(|(stage, entering)| plan.feeds(stage, entering, rule));
+pub(crate) fn verdicts_in_force(view: &View<'_>) -> Vec<VerdictInForce> {
+    let holding = view.plan.model.verdicts.iter().filter(|verdict| view.verdict_holds(verdict));
+    let told = holding.map(|verdict| VerdictInForce {
+        id: verdict.id.clone(),
+        reason: match &verdict.reason {
+            Reason::Stated(reason) => Some(reason.clone()),
+            Reason::Read(_, kept_in) => view.lead.stored_trait(kept_in.0).map(trait_text),
+        },
+        until_ms: match &verdict.holds {
+            VerdictHolds::Fact(fact) => {
+                Some(view.fact(*fact).next_ms).filter(|until_ms| *until_ms != NEVER_CHANGES)
+            }
+            VerdictHolds::While(_) => None,
+        },
+    });
+    told.collect()
+}
+
+/// The newest counted activities of rules that feed what changed.
+fn decisive(view: &View<'_>, changed: &[Fed]) -> Vec<DecisiveActivity> {
+    let View { plan, lead, .. } = *view;
+    let feeds = |rule: u16| changed.iter().any(|fed| plan.feeds(*fed, rule));
     let held = lead.keys.iter().map(|key| (key.t_ms, key.id, key.rule));
     let remembered = lead.remembered.iter().flat_map(|remembered| {
         let rules = lead.sets.get(remembered.set).iter().map(|rule| rule & !BY_VISIT);
@@ -231,17 +465,41 @@ fn decisive(plan: &Plan, lead: &Lead, evaluation: &Evaluation) -> Vec<DecisiveAc
             rule: plan.model.rules[usize::from(rule)].id.clone(),
             t_ms,
             event_id_hash: format!("{id:016x}"),
-            about: lead.notes.get(id).map(str::to_owned),
+            about: lead.history.about(id).map(str::to_owned),
         })
         .collect()
 }
 
-/// Why a deadline changed a stage: facts that held a millisecond before and do not hold now, else decay.
-pub(crate) fn cause_of_deadline(view: &View<'_>) -> Cause {
-    let before = View { at_ms: view.at_ms - 1, ..*view };
-    let ended = |ix: usize| {
-        let fact = FactIx(ix as u16);
-        before.fact(fact).truth && !view.fact(fact).truth
+/// Why an activity changed a lead.
+pub(crate) fn cause_of_activity(plan: &Plan, evaluation: &Evaluation, is_feedback: bool) -> Cause {
+    let falls = evaluation.to < evaluation.from;
+    let overrides = evaluation.to != evaluation.from && plan.overrides.contains(&evaluation.to);
+    if is_feedback {
+        Cause::Feedback
+    } else if evaluation.has_new_verdict && (falls || overrides) {
+        Cause::Verdict
+    } else {
+        Cause::Activity
+    }
+}
+
+/// Why a deadline changed a lead, by comparing it with a millisecond before: a verdict that ended or began, a fact that
+/// ended, else decay. `then` is room to read in.
+pub(crate) fn cause_of_deadline(view: &View<'_>, then: &mut Reading) -> Cause {
+    let at_ms = view.at_ms - 1;
+    then.read(view.plan, view.lead, at_ms);
+    let before = View { at_ms, now: then, ..*view };
+    let model = &view.plan.model;
+    let held = |verdict: &Verdict| (before.verdict_holds(verdict), view.verdict_holds(verdict));
+    if model.verdicts.iter().any(|verdict| held(verdict) == (true, false)) {
+        return Cause::VerdictExpired;
+    }
+    if model.verdicts.iter().any(|verdict| held(verdict) == (false, true)) {
+        return Cause::Verdict;
+    }
+    let ended = |(ix, fact): (usize, &Fact)| {
+        let ix = FactIx(ix as u16);
+        !fact.is_verdict && before.fact(ix).truth && !view.fact(ix).truth
     };
-    if (0..view.plan.model.facts.len()).any(ended) { Cause::FactExpired } else { Cause::Decay }
+    if model.facts.iter().enumerate().any(ended) { Cause::FactExpired } else { Cause::Decay }
 }

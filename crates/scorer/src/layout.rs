@@ -3,11 +3,18 @@
 //! One flat little-endian layout, format 1. Instants take six bytes (ms, ±2⁴⁷; the two ends stand for "never").
 //!
 //! ```text
-//! header   kind u8 · flags u8 · format u16 · epoch u32 · deadline · born · last · seq u32 · stage u16
+//! header   kind u8 · format u8 · flags u16 · epoch u32 · deadline · born · last · seq u32 · stage u16
 //!          · id bytes u16 · counts u16 × 9                                                            52 bytes
 //! id       the lead id
-//! then, each if flagged: accepted (if not last) · floor · known since                                 6 each
+//! then, each if flagged: accepted (if not last) · floor · known since · stage since (if not born)     6 each
 //! visit    number u32 · pages u32 · start · last, then if flagged: gap · session u64                  20 to 34
+//! then, each if flagged:
+//! stay     since · handed over u8                                                                     7
+//! clock    stage u16 · start · steps u8 · answered u8                                                 10
+//! value    millionths i64                                                                             8
+//! touch    first, last: t · id u64 · which texts u8 · for each: bytes u8 · text                       15 + n
+//! rare     counts u8 × 6 · cool-downs, holds: stage u16 · until · clears: score u16 · t
+//!          · verdicts, audiences: place u16 · alerts: place u16 · on u8 · fired                       6 + n
 //! then, in the order of the counts:
 //! latch    stage u16 · since                                                                          8
 //! fact     fact u16 · ttl u8 · t                                                                      9
@@ -18,16 +25,19 @@
 //! stray    t · id u64, for each such key                                                              14
 //! summed   place among the keys u16 · millionths i64                                                  10
 //! trait    trait u16 · t · id u64 · tag u8 · value                                                    17 + n
-//! notes    bytes, their number being the last of the counts: id u64 · length u8 · text …
+//! history  bytes, their number being the last of the counts
 //! ```
 //!
-//! Rules, slots, facts, traits and stages are places in the model of the lead's epoch.
+//! Rules, slots, facts, traits, stages and so on are places in the model of the lead's epoch.
 
 use ripen_model::Model;
 
 use crate::error::StateError;
 use crate::evidence::{OCTAVES, Octave};
-use crate::lead::{FactMark, Key, Latch, Lead, NEVER, Remembered, StoredTrait, TraitList, TraitValue, Visit};
+use crate::lead::{
+    AlertMark, Cleared, Clock, FactMark, Key, Latch, Lead, NEVER, Remembered, StageUntil, Stay, StoredTrait,
+    Touch, TraitList, TraitValue, Visit,
+};
 use crate::plan::Plan;
 
 /// The version of this layout.
@@ -35,12 +45,20 @@ pub const STATE_FORMAT: u16 = 1;
 
 const KIND_LEAD: u8 = 0;
 const HEADER_BYTES: usize = 52;
-const HAS_VISIT: u8 = 1;
-const HAS_SESSION: u8 = 2;
-const HAS_GAP: u8 = 4;
-const HAS_FLOOR: u8 = 8;
-const HAS_KNOWN: u8 = 16;
-const HAS_ACCEPTED: u8 = 32;
+const COUNTS: usize = 9;
+const HAS_VISIT: u16 = 1;
+const HAS_SESSION: u16 = 1 << 1;
+const HAS_GAP: u16 = 1 << 2;
+const HAS_FLOOR: u16 = 1 << 3;
+const HAS_KNOWN: u16 = 1 << 4;
+const HAS_ACCEPTED: u16 = 1 << 5;
+const HAS_STAGE_SINCE: u16 = 1 << 6;
+const HAS_STAY: u16 = 1 << 7;
+const HAS_CLOCK: u16 = 1 << 8;
+const HAS_VALUE: u16 = 1 << 9;
+const HAS_FIRST_TOUCH: u16 = 1 << 10;
+const HAS_LAST_TOUCH: u16 = 1 << 11;
+const HAS_RARE: u16 = 1 << 12;
 
 /// In place of an event: it is not remembered any more, or a visit's beginning.
 const STRAY: u16 = u16::MAX;
@@ -58,17 +76,17 @@ pub(crate) struct Header<'a> {
 pub(crate) fn header(bytes: &[u8]) -> Result<Header<'_>, StateError> {
     let mut reader = Reader { bytes, at: 0 };
     let kind = reader.u8()?;
-    reader.u8()?;
-    let format = reader.u16()?;
+    let format = u16::from(reader.u8()?);
     if format != STATE_FORMAT {
         return Err(StateError::Format { format });
     }
     if kind != KIND_LEAD {
         return Err(StateError::Kind { kind });
     }
+    reader.u16()?;
     reader.u32()?;
     let deadline_ms = reader.instant()?;
-    reader.at = HEADER_BYTES - 20;
+    reader.at = HEADER_BYTES - 2 * COUNTS - 2;
     let id_bytes = usize::from(reader.u16()?);
     reader.at = HEADER_BYTES;
     let lead_id = std::str::from_utf8(reader.take(id_bytes)?).map_err(|_| StateError::Text)?;
@@ -92,6 +110,8 @@ impl Encoding {
         self.order_sets(lead);
         self.header(lead);
         self.visit(lead);
+        self.sales(lead);
+        self.rare(lead);
         self.stages(plan, lead);
         self.memory(lead);
         for stored in &lead.traits {
@@ -100,7 +120,7 @@ impl Encoding {
             self.long(stored.id);
             encode_value(&stored.value, &mut self.bytes);
         }
-        self.bytes.extend(&lead.notes.0);
+        self.bytes.extend(&lead.history.0);
     }
 
     fn order_sets(&mut self, lead: &Lead) {
@@ -119,16 +139,8 @@ impl Encoding {
     }
 
     fn header(&mut self, lead: &Lead) {
-        let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
-        let visit = lead.visit.as_ref();
-        let flags = flag(visit.is_some(), HAS_VISIT)
-            | flag(visit.is_some_and(|visit| visit.session.is_some()), HAS_SESSION)
-            | flag(visit.is_some_and(|visit| visit.gap_ms.is_some()), HAS_GAP)
-            | flag(lead.floor_ms != NEVER, HAS_FLOOR)
-            | flag(lead.known_since_ms.is_some(), HAS_KNOWN)
-            | flag(lead.accepted_ms != lead.last_ms, HAS_ACCEPTED);
-        self.bytes.extend([KIND_LEAD, flags]);
-        self.number(STATE_FORMAT);
+        self.bytes.extend([KIND_LEAD, STATE_FORMAT as u8]);
+        self.number(flags(lead));
         self.bytes.extend(lead.epoch.to_le_bytes());
         self.instant(lead.deadline_ms);
         self.instant(lead.born_ms);
@@ -145,7 +157,7 @@ impl Encoding {
             lead.keys.len(),
             lead.keys.iter().filter(|key| key.summed != 0).count(),
             lead.traits.len(),
-            lead.notes.0.len(),
+            lead.history.0.len(),
         ];
         for count in counts {
             // Bounded far below 2¹⁶ by the model's bound on a lead's bytes (S20).
@@ -162,6 +174,9 @@ impl Encoding {
         if let Some(since_ms) = lead.known_since_ms {
             self.instant(since_ms);
         }
+        if lead.stage_since_ms != lead.born_ms {
+            self.instant(lead.stage_since_ms);
+        }
     }
 
     fn visit(&mut self, lead: &Lead) {
@@ -175,6 +190,56 @@ impl Encoding {
         }
         if let Some(session) = visit.session {
             self.long(session);
+        }
+    }
+
+    fn sales(&mut self, lead: &Lead) {
+        if let Some(stay) = &lead.stay {
+            self.instant(stay.since_ms);
+            self.bytes.push(u8::from(stay.is_handed_over));
+        }
+        if let Some(clock) = &lead.clock {
+            self.number(clock.stage);
+            self.instant(clock.start_ms);
+            self.bytes.extend([clock.steps, u8::from(clock.is_answered)]);
+        }
+        if lead.value_micros != 0 {
+            self.bytes.extend(lead.value_micros.to_le_bytes());
+        }
+        for touch in [&lead.touches.first, &lead.touches.last].into_iter().flatten() {
+            self.instant(touch.t_ms);
+            self.long(touch.id);
+            let present = |(ix, text): (usize, &Option<Box<str>>)| u8::from(text.is_some()) << ix;
+            self.bytes.push(touch.texts.iter().enumerate().map(present).sum());
+            for text in touch.texts.iter().flatten() {
+                self.bytes.push(text.len() as u8);
+                self.bytes.extend(text.as_bytes());
+            }
+        }
+    }
+
+    fn rare(&mut self, lead: &Lead) {
+        let counts = rare_counts(lead);
+        if counts == [0; RARE] {
+            return;
+        }
+        // The model bounds each of them by 255.
+        self.bytes.extend(counts.map(|count| count as u8));
+        for of in lead.cooldowns.iter().chain(&lead.holds) {
+            self.number(of.stage);
+            self.instant(of.until_ms);
+        }
+        for cleared in &lead.clears {
+            self.number(cleared.score);
+            self.instant(cleared.t_ms);
+        }
+        for place in lead.verdicts.iter().chain(&lead.audiences) {
+            self.number(*place);
+        }
+        for mark in &lead.alerts {
+            self.number(mark.alert);
+            self.bytes.push(u8::from(mark.is_on));
+            self.instant(mark.fired_ms);
         }
     }
 
@@ -240,9 +305,8 @@ impl Encoding {
 /// Reads a lead's bytes back into `lead`; `plan` is that of the lead's epoch. After an error `lead` is of no use.
 pub(crate) fn decode(plan: &Plan, bytes: &[u8], lead: &mut Lead) -> Result<(), StateError> {
     let lead_id = header(bytes)?.lead_id;
-    let mut reader = Reader { bytes, at: 1 };
-    let flags = reader.u8()?;
-    reader.u16()?;
+    let mut reader = Reader { bytes, at: 2 };
+    let flags = reader.u16()?;
     lead.begin(lead_id, 0, reader.u32()?);
     lead.deadline_ms = reader.instant()?;
     lead.born_ms = reader.instant()?;
@@ -250,23 +314,60 @@ pub(crate) fn decode(plan: &Plan, bytes: &[u8], lead: &mut Lead) -> Result<(), S
     lead.seq = reader.u32()?;
     lead.stage = reader.place("stage", plan.model.stages.len())?;
     reader.u16()?;
-    let mut counts = [0; 9];
+    let mut counts = [0; COUNTS];
     for count in &mut counts {
         *count = usize::from(reader.u16()?);
     }
     reader.take(lead_id.len())?;
-    let mut flagged = |flag: u8| if flags & flag != 0 { reader.instant().map(Some) } else { Ok(None) };
+    let mut flagged = |flag: u16| if flags & flag != 0 { reader.instant().map(Some) } else { Ok(None) };
     lead.accepted_ms = flagged(HAS_ACCEPTED)?.unwrap_or(lead.last_ms);
     lead.floor_ms = flagged(HAS_FLOOR)?.unwrap_or(NEVER);
     lead.known_since_ms = flagged(HAS_KNOWN)?;
+    lead.stage_since_ms = flagged(HAS_STAGE_SINCE)?.unwrap_or(lead.born_ms);
     if flags & HAS_VISIT != 0 {
         lead.visit = Some(reader.visit(flags)?);
     }
+    reader.sales(plan, lead, flags)?;
+    if flags & HAS_RARE != 0 {
+        reader.rare(plan, lead)?;
+    }
     reader.lists(plan, lead, counts)?;
-    match bytes.len() - reader.at {
+    match lead.history.trailing_bytes() + (bytes.len() - reader.at) {
         0 => Ok(()),
         bytes => Err(StateError::Trailing { bytes }),
     }
+}
+
+/// Kinds of entries that few leads have.
+const RARE: usize = 6;
+
+fn rare_counts(lead: &Lead) -> [usize; RARE] {
+    [
+        lead.cooldowns.len(),
+        lead.holds.len(),
+        lead.clears.len(),
+        lead.verdicts.len(),
+        lead.audiences.len(),
+        lead.alerts.len(),
+    ]
+}
+
+fn flags(lead: &Lead) -> u16 {
+    let flag = |is_set: bool, flag: u16| if is_set { flag } else { 0 };
+    let visit = lead.visit.as_ref();
+    flag(visit.is_some(), HAS_VISIT)
+        | flag(visit.is_some_and(|visit| visit.session.is_some()), HAS_SESSION)
+        | flag(visit.is_some_and(|visit| visit.gap_ms.is_some()), HAS_GAP)
+        | flag(lead.floor_ms != NEVER, HAS_FLOOR)
+        | flag(lead.known_since_ms.is_some(), HAS_KNOWN)
+        | flag(lead.accepted_ms != lead.last_ms, HAS_ACCEPTED)
+        | flag(lead.stage_since_ms != lead.born_ms, HAS_STAGE_SINCE)
+        | flag(lead.stay.is_some(), HAS_STAY)
+        | flag(lead.clock.is_some(), HAS_CLOCK)
+        | flag(lead.value_micros != 0, HAS_VALUE)
+        | flag(lead.touches.first.is_some(), HAS_FIRST_TOUCH)
+        | flag(lead.touches.last.is_some(), HAS_LAST_TOUCH)
+        | flag(rare_counts(lead) != [0; RARE], HAS_RARE)
 }
 
 fn current_octave(plan: &Plan, slot: u16, last_ms: i64) -> i64 {
@@ -347,8 +448,8 @@ impl<'a> Reader<'a> {
         if usize::from(ix) < len { Ok(ix) } else { Err(StateError::Unknown { what, ix: u64::from(ix) }) }
     }
 
-    fn lists(&mut self, plan: &Plan, lead: &mut Lead, counts: [usize; 9]) -> Result<(), StateError> {
-        let [latches, facts, evidence, remembered, sets, keys, summed, traits, notes] = counts;
+    fn lists(&mut self, plan: &Plan, lead: &mut Lead, counts: [usize; COUNTS]) -> Result<(), StateError> {
+        let [latches, facts, evidence, remembered, sets, keys, summed, traits, history] = counts;
         let Model { stages, facts: known_facts, rules, traits: known_traits, .. } = &*plan.model;
         self.fill(&mut lead.latches, latches, |r| {
             Ok(Latch { stage: r.place("stage", stages.len())?, since_ms: r.instant()? })
@@ -398,7 +499,7 @@ impl<'a> Reader<'a> {
             let ix = r.place("trait", known_traits.len())?;
             Ok(StoredTrait { ix, t_ms: r.instant()?, id: r.u64()?, value: r.value()? })
         })?;
-        lead.notes.0.extend(self.take(notes)?);
+        lead.history.0.extend(self.take(history)?);
         Ok(())
     }
 
@@ -417,7 +518,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn visit(&mut self, flags: u8) -> Result<Visit, StateError> {
+    fn visit(&mut self, flags: u16) -> Result<Visit, StateError> {
         Ok(Visit {
             number: self.u32()?,
             pages: self.u32()?,
@@ -425,6 +526,59 @@ impl<'a> Reader<'a> {
             last_ms: self.instant()?,
             gap_ms: if flags & HAS_GAP != 0 { Some(self.instant()?) } else { None },
             session: if flags & HAS_SESSION != 0 { Some(self.u64()?) } else { None },
+        })
+    }
+
+    fn sales(&mut self, plan: &Plan, lead: &mut Lead, flags: u16) -> Result<(), StateError> {
+        if flags & HAS_STAY != 0 {
+            lead.stay = Some(Stay { since_ms: self.instant()?, is_handed_over: self.u8()? != 0 });
+        }
+        if flags & HAS_CLOCK != 0 {
+            lead.clock = Some(Clock {
+                stage: self.place("stage", plan.model.stages.len())?,
+                start_ms: self.instant()?,
+                steps: self.u8()?,
+                is_answered: self.u8()? != 0,
+            });
+        }
+        if flags & HAS_VALUE != 0 {
+            lead.value_micros = self.u64()? as i64;
+        }
+        if flags & HAS_FIRST_TOUCH != 0 {
+            lead.touches.first = Some(Box::new(self.touch()?));
+        }
+        if flags & HAS_LAST_TOUCH != 0 {
+            lead.touches.last = Some(Box::new(self.touch()?));
+        }
+        Ok(())
+    }
+
+    fn touch(&mut self) -> Result<Touch, StateError> {
+        let (t_ms, id, present) = (self.instant()?, self.u64()?, self.u8()?);
+        let mut texts: [Option<Box<str>>; Touch::TEXTS] = Default::default();
+        for (_, text) in texts.iter_mut().enumerate().filter(|(ix, _)| present & (1 << ix) != 0) {
+            let bytes = usize::from(self.u8()?);
+            *text = Some(std::str::from_utf8(self.take(bytes)?).map_err(|_| StateError::Text)?.into());
+        }
+        Ok(Touch { t_ms, id, texts })
+    }
+
+    fn rare(&mut self, plan: &Plan, lead: &mut Lead) -> Result<(), StateError> {
+        let [cooldowns, holds, clears, verdicts, audiences, alerts] = self.array::<RARE>()?.map(usize::from);
+        let model = &plan.model;
+        let stage_until = |r: &mut Self| {
+            Ok(StageUntil { stage: r.place("stage", model.stages.len())?, until_ms: r.instant()? })
+        };
+        self.fill(&mut lead.cooldowns, cooldowns, stage_until)?;
+        self.fill(&mut lead.holds, holds, stage_until)?;
+        self.fill(&mut lead.clears, clears, |r| {
+            Ok(Cleared { score: r.place("score", model.scores.len())?, t_ms: r.instant()? })
+        })?;
+        self.fill(&mut lead.verdicts, verdicts, |r| r.place("verdict", model.verdicts.len()))?;
+        self.fill(&mut lead.audiences, audiences, |r| r.place("audience", model.audiences.len()))?;
+        self.fill(&mut lead.alerts, alerts, |r| {
+            let alert = r.place("alert", model.alerts.len())?;
+            Ok(AlertMark { alert, is_on: r.u8()? != 0, fired_ms: r.instant()? })
         })
     }
 

@@ -1,7 +1,8 @@
 //! A lead while it is being worked on: the decoded form of its committed bytes.
 //!
 //! Every list is sorted and bounded by the model: `remembered` by `time.remember`, `keys` by each rule's `max` or
-//! by `late_accept`, `evidence` by 32 octaves a slot, `facts`, `latches` and `traits` by what the model names.
+//! by `late_accept`, `evidence` by 32 octaves a slot, `history` by `handover.history`, everything else by what the
+//! model names.
 
 use ripen_model::compiled::{FactIx, RuleIx};
 
@@ -31,9 +32,30 @@ pub(crate) struct Lead {
     /// The number of decisions in this life.
     pub(crate) seq: u32,
     pub(crate) stage: u16,
+    /// When the lead came to its stage.
+    pub(crate) stage_since_ms: i64,
     pub(crate) visit: Option<Visit>,
+    /// The stay in the hand-over stages, while there is one.
+    pub(crate) stay: Option<Stay>,
+    /// The response clock of the stay.
+    pub(crate) clock: Option<Clock>,
+    /// What feedback said that the lead has brought in, millionths.
+    pub(crate) value_micros: i64,
+    pub(crate) touches: Touches,
     /// By stage; the first stage, always latched, is not listed.
     pub(crate) latches: Vec<Latch>,
+    /// By stage: cool-downs, which keep a latch off before this instant.
+    pub(crate) cooldowns: Vec<StageUntil>,
+    /// By stage: recycled stages, whose `exit` is not read before this instant.
+    pub(crate) holds: Vec<StageUntil>,
+    /// By score: the newest `clear`.
+    pub(crate) clears: Vec<Cleared>,
+    /// Verdicts that held at the last evaluation.
+    pub(crate) verdicts: Vec<u16>,
+    /// Audiences that the lead is in.
+    pub(crate) audiences: Vec<u16>,
+    /// By alert: those that have fired or whose condition holds.
+    pub(crate) alerts: Vec<AlertMark>,
     /// By (fact, time to live), the unset mark last.
     pub(crate) facts: Vec<FactMark>,
     /// By (slot, octave).
@@ -46,7 +68,7 @@ pub(crate) struct Lead {
     pub(crate) sets: RuleSets,
     /// By trait.
     pub(crate) traits: Vec<StoredTrait>,
-    pub(crate) notes: Notes,
+    pub(crate) history: History,
 }
 
 /// The newest visit.
@@ -69,6 +91,98 @@ pub(crate) struct Visit {
 pub(crate) struct Latch {
     pub(crate) stage: u16,
     pub(crate) since_ms: i64,
+}
+
+/// A stage and the end of what holds for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StageUntil {
+    pub(crate) stage: u16,
+    pub(crate) until_ms: i64,
+}
+
+/// A score whose evidence up to an instant counts nothing any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cleared {
+    pub(crate) score: u16,
+    pub(crate) t_ms: i64,
+}
+
+/// What is remembered of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AlertMark {
+    pub(crate) alert: u16,
+    /// Its condition holds.
+    pub(crate) is_on: bool,
+    /// When it last fired; [`NEVER`] if it has not.
+    pub(crate) fired_ms: i64,
+}
+
+/// A stay in the hand-over stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stay {
+    pub(crate) since_ms: i64,
+    pub(crate) is_handed_over: bool,
+}
+
+/// A response clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Clock {
+    pub(crate) stage: u16,
+    pub(crate) start_ms: i64,
+    /// Steps behind it: 0 open, 1 overdue, 2 the first escalation, …
+    pub(crate) steps: u8,
+    pub(crate) is_answered: bool,
+}
+
+/// The first and the newest activity that came with a campaign or from another site.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Touches {
+    pub(crate) first: Option<Box<Touch>>,
+    /// `None` while it is the first one.
+    pub(crate) last: Option<Box<Touch>>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Touch {
+    pub(crate) t_ms: i64,
+    pub(crate) id: u64,
+    /// Source, medium, campaign, term, content, the referrer's host; each at most [`Touch::TEXT_BYTES`] bytes.
+    pub(crate) texts: [Option<Box<str>>; Touch::TEXTS],
+}
+
+impl Touch {
+    pub(crate) const TEXTS: usize = 6;
+
+    /// A text is cut here, in bytes.
+    pub(crate) const TEXT_BYTES: usize = 64;
+}
+
+impl Touches {
+    /// Takes in a touch: the smallest and the largest in canonical order stay.
+    pub(crate) fn add(&mut self, touch: Touch) {
+        match &self.first {
+            None => self.first = Some(Box::new(touch)),
+            Some(first) if (touch.t_ms, touch.id) < (first.t_ms, first.id) => {
+                let before = self.first.replace(Box::new(touch));
+                if self.last.is_none() {
+                    self.last = before;
+                }
+            }
+            Some(first) if (touch.t_ms, touch.id) == (first.t_ms, first.id) => {}
+            Some(_) => {
+                let newer =
+                    self.last.as_ref().is_none_or(|last| (touch.t_ms, touch.id) > (last.t_ms, last.id));
+                if newer {
+                    self.last = Some(Box::new(touch));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn last(&self) -> Option<&Touch> {
+        self.last.as_deref().or(self.first.as_deref())
+    }
 }
 
 /// The newest setting of a fact with one time to live, or its newest unsetting.
@@ -143,47 +257,144 @@ impl RuleSets {
     }
 }
 
-/// What the last counted activities were about: a path or a key's value, for explanations.
+/// The lead's last activities, for explanations and the hand-over.
 ///
-/// One run of bytes, oldest first, each `id u64 · length u8 · text`: hardly ever read, so never taken apart.
+/// One run of bytes, oldest first by arrival, hardly ever read and so never taken apart. Each entry: the id's upper
+/// half u32 · t · name u8 · about bytes u8, its top bit telling of a dwell · if the name is [`EventName::OTHER`]: its
+/// bytes u8, the name · about · dwell u32 ms.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Notes(pub(crate) Vec<u8>);
+pub(crate) struct History(pub(crate) Vec<u8>);
 
-impl Notes {
-    /// Notes kept.
-    const MOST: usize = 8;
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HistoryEntry<'a> {
+    /// The upper half of the event id's hash: enough to tell a few activities apart.
+    pub(crate) id: u32,
+    pub(crate) t_ms: i64,
+    pub(crate) name: EventName<'a>,
+    /// A path or a key's value; empty for none.
+    pub(crate) about: &'a str,
+    pub(crate) dwell_ms: Option<u32>,
+}
 
-    /// A note's text is cut here, in bytes.
+/// The name of an event in a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EventName<'a> {
+    /// Not kept: the model asks for no history.
+    Unkept,
+    /// The place, below [`EventName::PLACES`], among the names that the model's rules look at.
+    Named(u8),
+    /// Any other name.
+    Other(&'a str),
+}
+
+impl EventName<'_> {
+    /// Names of the model that take one byte.
+    pub(crate) const PLACES: u8 = 254;
+
+    const UNKEPT: u8 = 254;
+    const OTHER: u8 = 255;
+}
+
+impl History {
+    /// Entries kept where the model asks for fewer: for the decisive activities of explanations.
+    pub(crate) const LEAST: usize = 8;
+
+    /// Names and what they were about are cut here, in bytes.
     const TEXT_BYTES: usize = 64;
 
-    const HEAD_BYTES: usize = 9;
+    const HEAD_BYTES: usize = 12;
+    const HAS_DWELL: u8 = 0x80;
 
-    /// Notes what the activity `id` was about.
-    pub(crate) fn add(&mut self, id: u64, text: &str) {
-        let text = &text[..text.floor_char_boundary(Self::TEXT_BYTES)];
-        self.0.extend(id.to_le_bytes());
-        self.0.push(text.len() as u8);
-        self.0.extend(text.as_bytes());
-        let surplus = self.iter().count().saturating_sub(Self::MOST);
-        let bytes = self.iter().take(surplus).map(|(_, text)| Self::HEAD_BYTES + text.len()).sum::<usize>();
-        self.0.drain(..bytes);
+    /// Adds an entry; beyond `most` the oldest one goes.
+    pub(crate) fn add(&mut self, entry: HistoryEntry<'_>, most: usize) {
+        self.put(entry);
+        self.cut_to(most);
+    }
+
+    /// Drops the oldest entries beyond `most`.
+    pub(crate) fn cut_to(&mut self, most: usize) {
+        let surplus = self.iter().count().saturating_sub(most);
+        if surplus > 0 {
+            let bytes = self.iter().take(surplus).map(|entry| entry.bytes()).sum::<usize>();
+            self.0.drain(..bytes);
+        }
     }
 
     /// What the activity `id` was about, if that is still known.
-    pub(crate) fn get(&self, id: u64) -> Option<&str> {
-        let (_, text) = self.iter().find(|(noted, _)| *noted == id)?;
-        std::str::from_utf8(text).ok()
+    pub(crate) fn about(&self, id: u64) -> Option<&str> {
+        let id = (id >> 32) as u32;
+        self.iter().find(|entry| entry.id == id && !entry.about.is_empty()).map(|entry| entry.about)
     }
 
-    fn iter(&self) -> impl Iterator<Item = (u64, &[u8])> {
+    /// The entries, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = HistoryEntry<'_>> {
         let mut rest = self.0.as_slice();
         std::iter::from_fn(move || {
-            let (id, after) = rest.split_first_chunk::<8>()?;
-            let (&length, after) = after.split_first()?;
-            let (text, after) = after.split_at_checked(usize::from(length))?;
+            let (entry, after) = HistoryEntry::split_first(rest)?;
             rest = after;
-            Some((u64::from_le_bytes(*id), text))
+            Some(entry)
         })
+    }
+
+    /// Bytes at the end that are no entry; 0 for whatever was written here.
+    pub(crate) fn trailing_bytes(&self) -> usize {
+        self.0.len() - self.iter().map(|entry| entry.bytes()).sum::<usize>()
+    }
+
+    fn put(&mut self, entry: HistoryEntry<'_>) {
+        let cut = |text: &str| text.floor_char_boundary(Self::TEXT_BYTES);
+        let about = &entry.about[..cut(entry.about)];
+        let dwell = if entry.dwell_ms.is_some() { Self::HAS_DWELL } else { 0 };
+        self.0.extend(entry.id.to_le_bytes());
+        self.0.extend(&entry.t_ms.to_le_bytes()[..6]);
+        let (code, other) = match entry.name {
+            EventName::Unkept => (EventName::UNKEPT, None),
+            EventName::Named(place) => (place, None),
+            EventName::Other(name) => (EventName::OTHER, Some(&name[..cut(name)])),
+        };
+        self.0.extend([code, about.len() as u8 | dwell]);
+        if let Some(name) = other {
+            self.0.push(name.len() as u8);
+            self.0.extend(name.as_bytes());
+        }
+        self.0.extend(about.as_bytes());
+        self.0.extend(entry.dwell_ms.iter().flat_map(|dwell_ms| dwell_ms.to_le_bytes()));
+    }
+}
+
+impl<'a> HistoryEntry<'a> {
+    fn split_first(bytes: &'a [u8]) -> Option<(HistoryEntry<'a>, &'a [u8])> {
+        let (id, after) = bytes.split_first_chunk::<4>()?;
+        let (t, after) = after.split_first_chunk::<6>()?;
+        let (&[code, about], mut after) = after.split_first_chunk::<2>()?;
+        let mut text = |bytes: usize| {
+            let (text, rest) = after.split_at_checked(bytes)?;
+            after = rest;
+            Some(text)
+        };
+        let word = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+        let name = match code {
+            EventName::OTHER => {
+                let length = usize::from(*text(1)?.first()?);
+                EventName::Other(word(text(length)?))
+            }
+            EventName::UNKEPT => EventName::Unkept,
+            place => EventName::Named(place),
+        };
+        let (has_dwell, about) = (about & History::HAS_DWELL != 0, about & !History::HAS_DWELL);
+        let about = word(text(usize::from(about))?);
+        let dwell_ms = if has_dwell { text(4)?.try_into().ok().map(u32::from_le_bytes) } else { None };
+        let mut t_ms = [0; 8];
+        t_ms[2..].copy_from_slice(t);
+        let t_ms = i64::from_le_bytes(t_ms) >> 16;
+        Some((HistoryEntry { id: u32::from_le_bytes(*id), t_ms, name, about, dwell_ms }, after))
+    }
+
+    fn bytes(&self) -> usize {
+        let name = if let EventName::Other(name) = self.name { 1 + name.len() } else { 0 };
+        let dwell = if self.dwell_ms.is_some() { 4 } else { 0 };
+        History::HEAD_BYTES + name + self.about.len() + dwell
     }
 }
 
@@ -236,15 +447,26 @@ impl Lead {
         self.epoch = epoch;
         self.seq = 0;
         self.stage = 0;
+        self.stage_since_ms = born_ms;
         self.visit = None;
+        self.stay = None;
+        self.clock = None;
+        self.value_micros = 0;
+        self.touches = Touches::default();
         self.latches.clear();
+        self.cooldowns.clear();
+        self.holds.clear();
+        self.clears.clear();
+        self.verdicts.clear();
+        self.audiences.clear();
+        self.alerts.clear();
         self.facts.clear();
         self.evidence.clear();
         self.keys.clear();
         self.remembered.clear();
         self.sets.0.clear();
         self.traits.clear();
-        self.notes.0.clear();
+        self.history.0.clear();
     }
 
     pub(crate) fn latched_since(&self, stage: u16) -> Option<i64> {
@@ -254,6 +476,40 @@ impl Lead {
     pub(crate) fn set_latch(&mut self, stage: u16, since_ms: i64) {
         let at = self.latches.partition_point(|latch| latch.stage < stage);
         self.latches.insert(at, Latch { stage, since_ms });
+    }
+
+    /// The end of a stage's cool-down.
+    pub(crate) fn cooled_until(&self, stage: u16) -> Option<i64> {
+        until(&self.cooldowns, stage)
+    }
+
+    /// The instant before which a recycled stage's `exit` is not read.
+    pub(crate) fn held_until(&self, stage: u16) -> Option<i64> {
+        until(&self.holds, stage)
+    }
+
+    /// Nothing at or before this counts for the score.
+    pub(crate) fn cleared_at(&self, score: u16) -> Option<i64> {
+        self.clears.iter().find(|cleared| cleared.score == score).map(|cleared| cleared.t_ms)
+    }
+
+    pub(crate) fn alert_mark(&self, alert: u16) -> AlertMark {
+        let none = AlertMark { alert, is_on: false, fired_ms: NEVER };
+        self.alerts.iter().find(|mark| mark.alert == alert).copied().unwrap_or(none)
+    }
+
+    pub(crate) fn put_alert_mark(&mut self, mark: AlertMark) {
+        let at = self.alerts.partition_point(|known| known.alert < mark.alert);
+        let known = self.alerts.get(at).is_some_and(|known| known.alert == mark.alert);
+        let says_nothing = !mark.is_on && mark.fired_ms == NEVER;
+        match (known, says_nothing) {
+            (true, true) => {
+                self.alerts.remove(at);
+            }
+            (true, false) => self.alerts[at] = mark,
+            (false, true) => {}
+            (false, false) => self.alerts.insert(at, mark),
+        }
     }
 
     pub(crate) fn clear_latch(&mut self, stage: u16) {
@@ -300,19 +556,48 @@ impl Lead {
     }
 }
 
+fn until(list: &[StageUntil], stage: u16) -> Option<i64> {
+    list.iter().find(|of| of.stage == stage).map(|of| of.until_ms)
+}
+
+/// Moves the end of what holds for a stage to `until_ms`, if that is later: all of them are maxima.
+pub(crate) fn extend(list: &mut Vec<StageUntil>, stage: u16, until_ms: i64) {
+    match list.binary_search_by(|of| of.stage.cmp(&stage)) {
+        Ok(at) => list[at].until_ms = list[at].until_ms.max(until_ms),
+        Err(at) => list.insert(at, StageUntil { stage, until_ms }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_last_eight_notes_are_kept_cut_at_a_character() {
-        let mut notes = Notes::default();
-        for id in 0..20 {
-            notes.add(id, &format!("/{id}/{}", "ü".repeat(60)));
+    fn the_last_entries_are_kept_cut_at_a_character() {
+        let mut history = History::default();
+        for id in 0..20_u32 {
+            let about = format!("/{id}/{}", "ü".repeat(60));
+            let name = if id == 12 { EventName::Other("odd") } else { EventName::Named(3) };
+            let dwell_ms = (id % 2 == 0).then_some(id);
+            history.add(HistoryEntry { id, t_ms: -5 + i64::from(id), name, about: &about, dwell_ms }, 8);
         }
-        assert_eq!(notes.iter().map(|(id, _)| id).collect::<Vec<_>>(), (12..20).collect::<Vec<_>>());
-        assert_eq!(notes.get(11), None);
-        assert_eq!(notes.get(19), Some(format!("/19/{}", "ü".repeat(30)).as_str()));
-        assert_eq!(Notes(vec![1; 20]).get(1), None, "whatever bytes there are");
+        assert_eq!(history.iter().map(|entry| entry.id).collect::<Vec<_>>(), (12..20).collect::<Vec<_>>());
+        assert_eq!(history.about(11 << 32), None);
+        assert_eq!(history.about(19 << 32), Some(format!("/19/{}", "ü".repeat(30)).as_str()));
+        let first = history.iter().next().map(|entry| (entry.t_ms, entry.name, entry.dwell_ms));
+        assert_eq!(first, Some((7, EventName::Other("odd"), Some(12))));
+        assert_eq!(history.iter().map(|entry| entry.bytes()).sum::<usize>(), history.0.len());
+        assert_eq!(History(vec![1; 20]).about(1), None, "whatever bytes there are");
+    }
+
+    #[test]
+    fn of_touches_the_smallest_and_the_largest_stay_in_any_order() {
+        let touch = |t_ms: i64| Touch { t_ms, id: 1, texts: Default::default() };
+        for order in [[1, 2, 3], [3, 2, 1], [2, 1, 3], [2, 3, 1]] {
+            let mut touches = Touches::default();
+            order.into_iter().for_each(|t_ms| touches.add(touch(t_ms)));
+            assert_eq!(touches.first.as_ref().map(|touch| touch.t_ms), Some(1));
+            assert_eq!(touches.last().map(|touch| touch.t_ms), Some(3));
+        }
     }
 }

@@ -5,11 +5,13 @@
 //! reasons. It has no clock, no I/O, no randomness and knows nothing of Kafka.
 //!
 //! From the bottom up: `power` and `evidence` (decayed counts as integers), `scores` (points, caps), `outlook`
-//! (predicates and when they may change), `stages` (latches, deadlines), `count` (what counts, and once),
-//! `explain` (decisions), `layout` (a lead's bytes), `timers`, `work` (an open transaction), `shard`.
+//! (predicates and when they may change), `stages` and `sales` (one evaluation), `deadlines` (when the next one is
+//! due), `count` (what counts, and once), `explain` (decisions), `layout` (a lead's bytes), `timers`, `work` (an
+//! open transaction), `shard`.
 
 mod calendar;
 mod count;
+mod deadlines;
 mod error;
 mod evidence;
 mod explain;
@@ -22,6 +24,7 @@ mod outlook;
 mod overlay;
 mod plan;
 mod power;
+mod sales;
 mod scores;
 mod shard;
 mod stages;

@@ -11,7 +11,7 @@ use ripen_model::{canonical_text, plain_decimal_micros};
 use ripen_records::{Activity, Origin, Text, Value};
 
 use crate::calendar;
-use crate::lead::{TraitList, TraitValue};
+use crate::lead::{Touch, TraitList, TraitValue};
 use crate::plan::{Plan, VISIT_STARTED, source_field};
 use crate::visit::Stamp;
 
@@ -205,12 +205,60 @@ impl<'a> Moment<'a> {
 
     /// The property that `sum` adds up, millionths; what is absent or no number adds nothing.
     pub(crate) fn summed(&self, rule: &Rule) -> i64 {
-        let value = rule.summed.and_then(|property| self.field(EventField::Property(property)));
-        match value {
-            Some(FieldValue::Number(micros)) => micros,
-            Some(FieldValue::Text(text)) => plain_decimal_micros(text).unwrap_or(0),
-            _ => 0,
+        rule.summed.and_then(|property| self.number(EventField::Property(property))).unwrap_or(0)
+    }
+
+    /// A field as a number, millionths; `None` for one that is absent or no number.
+    pub(crate) fn number(&self, field: EventField) -> Option<i64> {
+        match self.field(field)? {
+            FieldValue::Number(micros) => Some(micros),
+            FieldValue::Text(text) => plain_decimal_micros(text),
+            FieldValue::Boolean(_) | FieldValue::List(_) => None,
         }
+    }
+
+    /// A field as a trait keeps it.
+    pub(crate) fn kept(&self, field: EventField) -> Option<TraitValue> {
+        kept(self.field(field)?, TraitKind::Any)
+    }
+
+    /// A field that is a name.
+    pub(crate) fn word(&self, field: EventField) -> Option<&str> {
+        match self.field(field)? {
+            FieldValue::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// How long the page was looked at, ms.
+    pub(crate) fn dwell_ms(&self) -> Option<u32> {
+        let micros = self.number(EventField::Property(self.plan.dwell?))?;
+        u32::try_from(micros / 1_000).ok()
+    }
+
+    /// The activity as a touch, if it came with a campaign or from another site.
+    pub(crate) fn touch(&self) -> Option<Touch> {
+        let utm = self.activity.utm.as_ref();
+        let referrer = self.activity.page.as_ref().and_then(|page| self.foreign_referrer(page));
+        if utm.is_none() && referrer.is_none() {
+            return None;
+        }
+        let utm = utm.map(|utm| [&utm.source, &utm.medium, &utm.campaign, &utm.term, &utm.content]);
+        let mut texts: [Option<Box<str>>; Touch::TEXTS] = Default::default();
+        for (text, field) in texts.iter_mut().zip(utm.into_iter().flatten()) {
+            *text = present(field.as_ref()).map(|field| cut(field, Touch::TEXT_BYTES).into());
+        }
+        texts[Touch::TEXTS - 1] = referrer.map(|host| cut(host, Touch::TEXT_BYTES).into());
+        let is_empty = texts.iter().all(Option::is_none);
+        (!is_empty).then_some(Touch { t_ms: self.t_ms, id: self.id, texts })
+    }
+
+    /// The host of the referrer, unless it is the page's own.
+    fn foreign_referrer(&self, page: &'a ripen_records::Page<'a>) -> Option<&'a str> {
+        let referrer = present(page.referrer.as_ref())?;
+        let (_, rest) = referrer.split_once("://")?;
+        let host = rest.split(['/', '?', '#']).next().filter(|host| !host.is_empty())?;
+        (Some(host) != present(page.host.as_ref())).then_some(host)
     }
 
     /// The traits that this record carries: place, value.

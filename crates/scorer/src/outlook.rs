@@ -4,7 +4,7 @@
 //! never late; where it is early, whoever waited for it looks again.
 
 use ripen_model::compare;
-use ripen_model::compiled::{FactIx, RuleIx, ScoreIx};
+use ripen_model::compiled::{FactIx, RuleIx, ScoreIx, Verdict, VerdictHolds};
 use ripen_model::expression::{Comparison, Expression, LeadAtom, LeadPredicate, LeadTest, Measure};
 
 use crate::calendar;
@@ -112,8 +112,32 @@ impl<'a> View<'a> {
             LeadTest::Window { measure, rule, window_ms, comparison, threshold } => {
                 comparison.holds(self.measured(*measure, *rule, *window_ms).cmp(threshold))
             }
+            LeadTest::AnyDefinition => {
+                self.plan.model.definitions.iter().any(|definition| self.holds(&definition.when))
+            }
+            LeadTest::Disqualified => self.disqualifying().any(|verdict| self.verdict_holds(verdict)),
             _ => self.atom(atom, Reach::Exact).truth,
         }
+    }
+
+    /// Whether a verdict holds.
+    pub(crate) fn verdict_holds(&self, verdict: &Verdict) -> bool {
+        match &verdict.holds {
+            VerdictHolds::Fact(fact) => self.fact(*fact).truth,
+            VerdictHolds::While(when) => self.holds(when),
+        }
+    }
+
+    pub(crate) fn verdict(&self, verdict: &Verdict, reach: Reach<'_>) -> Outlook {
+        match &verdict.holds {
+            VerdictHolds::Fact(fact) => self.fact(*fact),
+            VerdictHolds::While(when) => self.outlook(when, reach),
+        }
+    }
+
+    /// Verdicts that disqualify, instead of only hiding stages.
+    fn disqualifying(&self) -> impl Iterator<Item = &'a Verdict> {
+        self.plan.model.verdicts.iter().filter(|verdict| verdict.cap_stage.is_none())
     }
 
     /// `Σ weight·milli`, 10⁻⁹.
@@ -156,6 +180,19 @@ impl<'a> View<'a> {
             LeadTest::Traits(left, comparison, right) => {
                 let value = |ix: u16| self.lead.stored_trait(ix).map(TraitValue::as_field);
                 Outlook::constant(compare(value(left.0), *comparison, value(right.0)))
+            }
+            LeadTest::AnyDefinition => {
+                let definitions = self.plan.model.definitions.iter();
+                Outlook::any(definitions.map(|definition| self.outlook(&definition.when, reach)))
+            }
+            LeadTest::Disqualified => {
+                Outlook::any(self.disqualifying().map(|verdict| self.verdict(verdict, reach)))
+            }
+            LeadTest::Stage(within) => {
+                Outlook::constant(within.get(usize::from(self.lead.stage)).copied().unwrap_or(false))
+            }
+            LeadTest::StageFor { age_ms } => {
+                Outlook::from(self.lead.stage_since_ms.saturating_add(*age_ms), self.at_ms)
             }
             LeadTest::Known => Outlook::constant(self.lead.known_since_ms.is_some()),
             LeadTest::KnownFor { age_ms } => match self.lead.known_since_ms {
@@ -207,18 +244,23 @@ impl<'a> View<'a> {
                 _ => comparison.holds(low) == comparison.holds(high),
             }
         };
+        // Until a bonus comes or goes, bonuses are constants.
+        let bonuses_ms = self.bonuses_next_ms(terms, reach);
         if let Reach::Until(end_ms, then) = reach {
+            if bonuses_ms < end_ms {
+                return Outlook { truth, next_ms: self.at_ms + 1 };
+            }
             let to_ms = end_ms - 1;
             let mut range_of = |_, score| {
                 let ends = self.now.range_to(then, score);
-                ends.unwrap_or_else(|| scores::range(self.plan, self.lead, score, self.at_ms, to_ms))
+                ends.unwrap_or_else(|| self.score_range(score, to_ms))
             };
             let next_ms = if is_certain(&mut range_of) { end_ms } else { self.at_ms + 1 };
             return Outlook { truth, next_ms };
         }
         let curve = |&(score, _): &(ScoreIx, i64)| {
             let one_way = self.now.moves_one_way(score);
-            one_way.then(|| Curve::new(self.plan, self.lead, score))
+            one_way.then(|| Curve::new(self.plan, self.lead, score, self.now.bonus_milli(score)))
         };
         let mut curves: Vec<Option<Curve<'_>>> = terms.iter().map(curve).collect();
         let mut certain_until = |to_ms: i64| {
@@ -227,17 +269,34 @@ impl<'a> View<'a> {
                     let (now, then) = (self.now.milli[score.ix()], curve.milli_at(to_ms));
                     (now.min(then), now.max(then))
                 }
-                None => scores::range(self.plan, self.lead, score, self.at_ms, to_ms),
+                None => self.score_range(score, to_ms),
             })
         };
         let settled_ms =
             terms.iter().map(|(score, _)| scores::settled_ms(self.plan, self.lead, *score)).max();
         let settled_ms = settled_ms.unwrap_or(i64::MIN);
+        // What lies behind the next bonus is looked for once it is there.
+        let settled_ms = settled_ms.min(bonuses_ms);
         if settled_ms <= self.at_ms || certain_until(settled_ms) {
-            return Outlook { truth, next_ms: NEVER_CHANGES };
+            return Outlook { truth, next_ms: bonuses_ms };
         }
         let guess_ms = self.guess_ms(terms, nano);
-        Outlook { truth, next_ms: first_uncertain(self.at_ms, settled_ms, guess_ms, &mut certain_until) }
+        let next_ms = first_uncertain(self.at_ms, settled_ms, guess_ms, &mut certain_until);
+        Outlook { truth, next_ms: next_ms.min(bonuses_ms) }
+    }
+
+    /// When a bonus of these scores may next come or go.
+    fn bonuses_next_ms(&self, terms: &[(ScoreIx, i64)], reach: Reach<'_>) -> i64 {
+        if self.plan.model.bonuses.is_empty() {
+            return NEVER_CHANGES;
+        }
+        let bonuses = terms.iter().flat_map(|(score, _)| &self.plan.score_bonuses[score.ix()]);
+        let next_ms = bonuses.map(|&bonus| self.outlook(&self.plan.model.bonuses[bonus].when, reach).next_ms);
+        next_ms.min().unwrap_or(NEVER_CHANGES)
+    }
+
+    fn score_range(&self, score: ScoreIx, to_ms: i64) -> (i64, i64) {
+        scores::range(self.plan, self.lead, score, self.now.bonus_milli(score), self.at_ms, to_ms)
     }
 
     /// Where one score without caps would meet the constant: a place to begin the search at, never its answer.

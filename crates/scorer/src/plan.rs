@@ -9,12 +9,18 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use ripen_model::Model;
 use ripen_model::compiled::{
-    Fit, FitTable, KeyPart, PropertyIx, RecordTraitIx, Recurrence, RuleIx, ScoreIx, TraitSource,
+    FactIx, Feedback, Fit, FitTable, KeyPart, PropertyIx, RecordTraitIx, Recurrence, Rule, RuleIx,
+    RuleOrigin, ScoreIx, TraitIx, TraitSource, VerdictHolds,
 };
 use ripen_model::expression::{Comparison, EventField, LeadPredicate, LeadTest, Test};
 
+use crate::lead::{EventName, History};
+
 /// The name of the derived activity that opens a visit.
 pub(crate) const VISIT_STARTED: &str = "visit_started";
+
+/// The property with which trackers say how long a page was looked at, in seconds.
+const DWELL: &str = "dwell_seconds";
 
 /// A model and what follows from it.
 #[derive(Debug)]
@@ -32,8 +38,23 @@ pub(crate) struct Plan {
     pub(crate) score_fits: Vec<Vec<usize>>,
     /// For each fit with a map: the test of each entry, and its points.
     pub(crate) fit_tests: Vec<Vec<(Test, i64)>>,
+    /// Bonuses of each score, in the model's order.
+    pub(crate) score_bonuses: Vec<Vec<usize>>,
     /// For each stage, by rule: whether the rule feeds `enter`, and `exit`.
     feeds: Vec<StageFeeds>,
+    /// For each audience, and for each alert, by rule: whether the rule feeds it.
+    audience_feeds: Vec<Vec<bool>>,
+    alert_feeds: Vec<Vec<bool>>,
+    /// Verdicts that hide stages, and the highest stage that they leave.
+    pub(crate) caps: Vec<(u16, u16)>,
+    /// Entries of history that a lead keeps.
+    pub(crate) history: usize,
+    /// Whether the hand-over asks for history: names and dwell are kept.
+    pub(crate) keeps_history: bool,
+    /// Event names that rules look at, sorted.
+    event_names: Vec<String>,
+    /// `properties.dwell_seconds`, if the model carries it.
+    pub(crate) dwell: Option<PropertyIx>,
     /// Stages with `overrides`, ascending.
     pub(crate) overrides: Vec<u16>,
     /// Whether opening a visit can count in any rule.
@@ -101,7 +122,18 @@ impl Plan {
                 enter: rules_feeding(&model, stage.enter.as_ref()),
                 exit: rules_feeding(&model, stage.exit.as_ref()),
             })
+            .enumerate()
+            .map(|(stage, feeds)| fed_by_feedback(&model, stage, feeds))
             .collect();
+        let bonuses_of = |score: usize| -> Vec<usize> {
+            (0..model.bonuses.len()).filter(|&b| model.bonuses[b].score.ix() == score).collect()
+        };
+        let mut event_names: Vec<String> = model.events.named.keys().cloned().collect();
+        event_names.sort_unstable();
+        event_names.truncate(usize::from(EventName::PLACES));
+        let history = usize::from(model.handover.as_ref().map_or(0, |handover| handover.history));
+        let caps = model.verdicts.iter().enumerate();
+        let caps = caps.filter_map(|(ix, verdict)| Some((ix as u16, verdict.cap_stage?.0))).collect();
         Plan {
             slots,
             slot_rules,
@@ -109,8 +141,16 @@ impl Plan {
             rule_keys: model.rules.iter().map(key_use).collect(),
             score_groups: (0..model.scores.len()).map(groups_of).collect(),
             score_fits: (0..model.scores.len()).map(fits_of).collect(),
+            score_bonuses: (0..model.scores.len()).map(bonuses_of).collect(),
             fit_tests: model.fits.iter().map(fit_tests).collect(),
             feeds,
+            audience_feeds: model.audiences.iter().map(|a| rules_feeding(&model, Some(&a.when))).collect(),
+            alert_feeds: model.alerts.iter().map(|a| rules_feeding(&model, a.when.as_ref())).collect(),
+            caps,
+            history: history.max(History::LEAST),
+            keeps_history: history > 0,
+            event_names,
+            dwell: model.properties.iter().position(|name| name == DWELL).map(|ix| PropertyIx(ix as u16)),
             overrides: (0..model.stages.len())
                 .filter(|&s| model.stages[s].overrides)
                 .map(|s| s as u16)
@@ -142,12 +182,45 @@ impl Plan {
         self.record_traits.get(name).copied()
     }
 
-    /// Whether matches of the rule can have moved the stage's `enter` (`entering`) or `exit`.
-    pub(crate) fn feeds(&self, stage: u16, entering: bool, rule: u16) -> bool {
-        let feeds = &self.feeds[usize::from(stage)];
-        let by_rule = if entering { &feeds.enter } else { &feeds.exit };
+    /// Whether matches of the rule can have moved what changed.
+    pub(crate) fn feeds(&self, fed: Fed, rule: u16) -> bool {
+        let by_rule = match fed {
+            Fed::Enter(stage) => &self.feeds[usize::from(stage)].enter,
+            Fed::Exit(stage) => &self.feeds[usize::from(stage)].exit,
+            Fed::Audience(audience) => &self.audience_feeds[usize::from(audience)],
+            Fed::Alert(alert) => &self.alert_feeds[usize::from(alert)],
+        };
         by_rule.get(usize::from(rule)).copied().unwrap_or(false)
     }
+
+    /// How an event's name stands in a lead's history.
+    pub(crate) fn event_name<'a>(&self, name: &'a str) -> EventName<'a> {
+        match self.event_names.binary_search_by(|known| known.as_str().cmp(name)) {
+            _ if !self.keeps_history => EventName::Unkept,
+            Ok(place) => EventName::Named(place as u8),
+            Err(_) => EventName::Other(name),
+        }
+    }
+
+    /// The name behind an entry of a lead's history; `None` for one that was not kept.
+    pub(crate) fn event_text<'a>(&'a self, name: EventName<'a>) -> Option<&'a str> {
+        match name {
+            EventName::Unkept => None,
+            EventName::Named(place) => self.event_names.get(usize::from(place)).map(String::as_str),
+            EventName::Other(name) => Some(name),
+        }
+    }
+}
+
+/// Something that changes by what rules count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fed {
+    /// A stage's latch, set.
+    Enter(u16),
+    /// A stage's latch, cleared.
+    Exit(u16),
+    Audience(u16),
+    Alert(u16),
 }
 
 fn names<I>(all: &[String], index: fn(u16) -> I) -> HashMap<String, I, FixedState> {
@@ -188,26 +261,83 @@ fn fit_tests(fit: &Fit) -> Vec<(Test, i64)> {
 
 fn rules_feeding(model: &Model, predicate: Option<&LeadPredicate>) -> Vec<bool> {
     let mut feeding = vec![false; model.rules.len()];
-    for atom in predicate.map(LeadPredicate::atoms).unwrap_or_default() {
-        for (fed, rule) in feeding.iter_mut().zip(&model.rules) {
-            *fed |= match &atom.test {
-                LeadTest::Score { terms, .. } => {
-                    terms.iter().any(|(score, _)| rule.points.iter().any(|(fed, _)| fed == score))
-                }
-                LeadTest::Fact(fact) => {
-                    rule.set.iter().any(|(set, _)| set == fact) || rule.unset.contains(fact)
-                }
-                LeadTest::Trait(..) | LeadTest::Traits(..) | LeadTest::Known | LeadTest::KnownFor { .. } => {
-                    false
-                }
-                LeadTest::Window { .. } => false,
-            };
-        }
-        if let LeadTest::Window { rule, .. } = &atom.test {
-            feeding[rule.ix()] = true;
-        }
+    if let Some(predicate) = predicate {
+        feed(model, predicate, &mut feeding);
     }
     feeding
+}
+
+/// Marks the rules that satisfy a test.
+fn mark(model: &Model, feeding: &mut [bool], feeds: impl Fn(&Rule) -> bool) {
+    feeding.iter_mut().zip(&model.rules).for_each(|(fed, rule)| *fed |= feeds(rule));
+}
+
+fn moves(rule: &Rule, fact: FactIx) -> bool {
+    rule.set.iter().any(|(set, _)| *set == fact) || rule.unset.contains(&fact)
+}
+
+/// Marks the rules that can move a predicate. The compiler has refused predicates that read themselves.
+fn feed(model: &Model, predicate: &LeadPredicate, feeding: &mut [bool]) {
+    for atom in predicate.atoms() {
+        match &atom.test {
+            LeadTest::Score { terms, .. } => {
+                for (score, _) in terms {
+                    mark(model, feeding, |rule| {
+                        rule.points.iter().any(|(fed, _)| fed == score)
+                            || feedback_of(model, rule).is_some_and(|feedback| feedback.clear.contains(score))
+                    });
+                }
+                let read = |score: ScoreIx| terms.iter().any(|(term, _)| *term == score);
+                model.bonuses.iter().filter(|b| read(b.score)).for_each(|b| feed(model, &b.when, feeding));
+            }
+            LeadTest::Fact(fact) => mark(model, feeding, |rule| moves(rule, *fact)),
+            LeadTest::Trait(ix, _) => mark(model, feeding, |rule| keeps(model, rule, *ix)),
+            LeadTest::Traits(left, _, right) => {
+                mark(model, feeding, |rule| keeps(model, rule, *left) || keeps(model, rule, *right));
+            }
+            LeadTest::Window { rule, .. } => feeding[rule.ix()] = true,
+            LeadTest::AnyDefinition => model.definitions.iter().for_each(|d| feed(model, &d.when, feeding)),
+            LeadTest::Disqualified => {
+                for verdict in model.verdicts.iter().filter(|verdict| verdict.cap_stage.is_none()) {
+                    match &verdict.holds {
+                        VerdictHolds::Fact(fact) => mark(model, feeding, |rule| moves(rule, *fact)),
+                        VerdictHolds::While(when) => feed(model, when, feeding),
+                    }
+                }
+            }
+            LeadTest::Known | LeadTest::KnownFor { .. } | LeadTest::Stage(_) | LeadTest::StageFor { .. } => {}
+        }
+    }
+}
+
+/// Whether matches of the rule keep an answer or a reason in the trait.
+fn keeps(model: &Model, rule: &Rule, ix: TraitIx) -> bool {
+    match rule.origin {
+        RuleOrigin::Answers => {
+            model.answers.iter().any(|answers| answers.kept.iter().any(|(_, kept)| *kept == ix))
+        }
+        _ => false,
+    }
+}
+
+fn feedback_of<'m>(model: &'m Model, rule: &Rule) -> Option<&'m Feedback> {
+    match rule.origin {
+        RuleOrigin::Feedback(ix) => model.feedback.get(ix.ix()),
+        _ => None,
+    }
+}
+
+/// Feedback that recycles, cools down or reopens moves latches without any predicate.
+fn fed_by_feedback(model: &Model, stage: usize, mut feeds: StageFeeds) -> StageFeeds {
+    for (ix, rule) in model.rules.iter().enumerate() {
+        let Some(feedback) = feedback_of(model, rule) else { continue };
+        let recycles = feedback.recycle.map(|(to, _)| to.ix());
+        feeds.enter[ix] |= recycles == Some(stage);
+        feeds.exit[ix] |= recycles.is_some_and(|to| to < stage)
+            || feedback.cooldown.is_some_and(|(cooled, _)| cooled.ix() == stage)
+            || feedback.reopen.iter().any(|reopened| reopened.ix() == stage);
+    }
+    feeds
 }
 
 /// Where a trait is read from, as fields of the record.

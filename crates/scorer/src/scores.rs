@@ -1,11 +1,13 @@
-//! Scores at an instant: evidence times points, caps, fits and ranges, in thousandths (S5, S6).
+//! Scores at an instant: evidence times points, caps, bonuses, fits, the framework and ranges, in thousandths
+//! (S5–S7).
 
-use ripen_model::compiled::{FitTable, ScoreIx};
+use ripen_model::compiled::{Criterion, FitTable, Framework, ScoreIx};
 use ripen_model::expression::{FieldValue, List};
 use ripen_model::plain_decimal_micros;
 
 use crate::evidence::{self, Decay, OCTAVES, Octave};
 use crate::lead::{Lead, TraitList, TraitValue};
+use crate::outlook::View;
 use crate::plan::Plan;
 
 const POSITIVE: u8 = 1;
@@ -18,6 +20,8 @@ pub(crate) struct Reading {
     pub(crate) milli: Vec<i64>,
     /// By score: the signs of its live points, [`POSITIVE`] and [`NEGATIVE`].
     signs: Vec<u8>,
+    /// By score: its bonuses, thousandths; empty if the model has none.
+    bonuses: Vec<i64>,
     decays: Vec<Decay>,
     sums: Vec<i128>,
 }
@@ -45,14 +49,39 @@ impl Reading {
             self.signs[usize::from(slot.score)] |= if slot.points_milli < 0 { NEGATIVE } else { POSITIVE };
         }
         self.milli.clear();
-        for (ix, score) in model.scores.iter().enumerate() {
-            let decay = self.decays[ix];
+        for (ix, decay) in self.decays.iter().enumerate() {
             let groups = plan.score_groups[ix].iter();
             let grouped: i64 =
                 groups.map(|&g| capped(plan, g, evidence::round(decay.scaled(self.sums[g])))).sum();
-            let total = grouped + fits_milli(plan, lead, ix);
-            self.milli.push(total.clamp(score.min_milli, score.max_milli));
+            self.milli.push(grouped + fits_milli(plan, lead, ix));
         }
+        self.add_bonuses(plan, lead, at_ms);
+        for (milli, score) in self.milli.iter_mut().zip(&model.scores) {
+            *milli = (*milli).clamp(score.min_milli, score.max_milli);
+        }
+    }
+
+    /// Bonuses read scores that have none: their conditions see those in range, and nothing of the others.
+    fn add_bonuses(&mut self, plan: &Plan, lead: &Lead, at_ms: i64) {
+        let model = &plan.model;
+        self.bonuses.clear();
+        if model.bonuses.is_empty() {
+            return;
+        }
+        let mut bonuses = std::mem::take(&mut self.bonuses);
+        bonuses.resize(model.scores.len(), 0);
+        let unclamped = self.milli.clone();
+        for (milli, score) in self.milli.iter_mut().zip(&model.scores) {
+            *milli = (*milli).clamp(score.min_milli, score.max_milli);
+        }
+        let view = View { plan, lead, at_ms, now: self };
+        for bonus in model.bonuses.iter().filter(|bonus| view.holds(&bonus.when)) {
+            bonuses[bonus.score.ix()] += bonus.milli;
+        }
+        for ((milli, unclamped), bonus) in self.milli.iter_mut().zip(unclamped).zip(&bonuses) {
+            *milli = unclamped + bonus;
+        }
+        self.bonuses = bonuses;
     }
 }
 
@@ -62,6 +91,11 @@ impl Reading {
     pub(crate) fn range_to(&self, later: &Reading, score: ScoreIx) -> Option<(i64, i64)> {
         let (now, then) = (self.milli[score.ix()], later.milli[score.ix()]);
         self.moves_one_way(score).then(|| (now.min(then), now.max(then)))
+    }
+
+    /// The bonuses of a score at this instant, thousandths.
+    pub(crate) fn bonus_milli(&self, score: ScoreIx) -> i64 {
+        self.bonuses.get(score.ix()).copied().unwrap_or(0)
     }
 
     /// Whether the score moves in one direction by itself: its points have one sign.
@@ -77,12 +111,13 @@ pub(crate) struct Curve<'a> {
     score: ScoreIx,
     /// Octaves of one slot, its points, and the place of its group in `sums`.
     slots: Vec<(&'a [Octave], i128, usize)>,
-    fits_milli: i64,
+    /// Fits, framework and bonuses.
+    constant_milli: i64,
     sums: Vec<i128>,
 }
 
 impl<'a> Curve<'a> {
-    pub(crate) fn new(plan: &'a Plan, lead: &'a Lead, score: ScoreIx) -> Curve<'a> {
+    pub(crate) fn new(plan: &'a Plan, lead: &'a Lead, score: ScoreIx, bonus_milli: i64) -> Curve<'a> {
         let groups = &plan.score_groups[score.ix()];
         let mut slots = Vec::new();
         for octaves in lead.evidence.chunk_by(|a, b| a.slot == b.slot) {
@@ -94,7 +129,7 @@ impl<'a> Curve<'a> {
             plan,
             score,
             slots,
-            fits_milli: fits_milli(plan, lead, score.ix()),
+            constant_milli: fits_milli(plan, lead, score.ix()) + bonus_milli,
             sums: vec![0; groups.len()],
         }
     }
@@ -110,7 +145,7 @@ impl<'a> Curve<'a> {
         let groups = self.plan.score_groups[self.score.ix()].iter().zip(&self.sums);
         let grouped: i64 =
             groups.map(|(&group, &sum)| capped(self.plan, group, evidence::round(decay.scaled(sum)))).sum();
-        (grouped + self.fits_milli).clamp(definition.min_milli, definition.max_milli)
+        (grouped + self.constant_milli).clamp(definition.min_milli, definition.max_milli)
     }
 }
 
@@ -136,9 +171,28 @@ pub(crate) fn live_terms(
     })
 }
 
-/// The points of all fits of a score.
-pub(crate) fn fits_milli(plan: &Plan, lead: &Lead, score: usize) -> i64 {
-    plan.score_fits[score].iter().map(|&fit| fit_milli(plan, lead, fit)).sum()
+/// The points of all fits of a score, and of the framework if it feeds this score: what only activities move.
+fn fits_milli(plan: &Plan, lead: &Lead, score: usize) -> i64 {
+    let fits: i64 = plan.score_fits[score].iter().map(|&fit| fit_milli(plan, lead, fit)).sum();
+    let framework = plan.model.framework.as_ref().filter(|framework| framework.score.ix() == score);
+    fits + framework.map_or(0, |framework| framework_milli(lead, framework))
+}
+
+/// `100 · Σ weight of criteria answered positively / Σ weights`, in thousandths, halves up (S7).
+pub(crate) fn framework_milli(lead: &Lead, framework: &Framework) -> i64 {
+    let weight = |criterion: &Criterion| i128::from(criterion.weight_milli);
+    let all: i128 = framework.criteria.iter().map(weight).sum();
+    let positive: i128 = framework.criteria.iter().filter(|c| is_positive(lead, c)).map(weight).sum();
+    if all == 0 {
+        return 0;
+    }
+    ((200_000 * positive + all) / (2 * all)) as i64
+}
+
+/// Whether the newest answer to a criterion is a good one.
+pub(crate) fn is_positive(lead: &Lead, criterion: &Criterion) -> bool {
+    let answer = lead.stored_trait(criterion.answer.0).map(TraitValue::as_field);
+    criterion.positive.iter().any(|test| test.holds(answer))
 }
 
 /// The points of one fit for the trait's current value.
@@ -168,10 +222,17 @@ pub(crate) fn fit_milli(plan: &Plan, lead: &Lead, fit: usize) -> i64 {
 
 /// The lowest and highest value that a score can take anywhere in `[from_ms, to_ms]`, if nothing happens: exact for
 /// each group, and so for a score whose groups move in one direction; else the sum of what each group can be.
-pub(crate) fn range(plan: &Plan, lead: &Lead, score: ScoreIx, from_ms: i64, to_ms: i64) -> (i64, i64) {
+pub(crate) fn range(
+    plan: &Plan,
+    lead: &Lead,
+    score: ScoreIx,
+    bonus_milli: i64,
+    from_ms: i64,
+    to_ms: i64,
+) -> (i64, i64) {
     let definition = &plan.model.scores[score.ix()];
-    let fits = fits_milli(plan, lead, score.ix());
-    let (mut low, mut high) = (fits, fits);
+    let constant = fits_milli(plan, lead, score.ix()) + bonus_milli;
+    let (mut low, mut high) = (constant, constant);
     for &group in &plan.score_groups[score.ix()] {
         let (group_low, group_high) = group_range(plan, lead, group, definition.half_life_ms, from_ms, to_ms);
         low += capped(plan, group, group_low);

@@ -1,21 +1,31 @@
-//! Latches, the stage, and when they may change by themselves (S11–S13, S20's forgetting).
+//! One evaluation (S11): latches bottom up, the stage, audiences, what sales sees, alerts. Forgetting (S20).
+//!
+//! When any of it may change by itself is `deadlines`' work.
 
-use crate::lead::Lead;
-use crate::outlook::{NEVER_CHANGES, Outlook, Reach, View};
+use ripen_model::compiled::{AlertIx, FeedbackIx, Stage};
+
+use crate::lead::{Latch, Lead, NEVER};
+use crate::outlook::{NEVER_CHANGES, View};
 use crate::plan::Plan;
+use crate::sales::{self, SalesStep};
 use crate::scores::Reading;
 
-/// Steps from one possible change to the next before the search for an exact instant gives up. Predicates need a
-/// step for each of their atoms; only sums of parts that move in opposite directions may need many.
-const STEPS: u32 = 256;
-
 /// Why a lead is evaluated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Occasion {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Occasion<'a> {
     /// An accepted activity: latches may be set and cleared.
-    Activity,
+    Activity(Happened<'a>),
     /// A deadline: latches may be cleared, and only those of `overrides` stages set.
     Deadline,
+}
+
+/// What an activity brings to an evaluation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Happened<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) t_ms: i64,
+    pub(crate) feedback: &'a [FeedbackIx],
+    pub(crate) alerts: &'a [AlertIx],
 }
 
 /// What one evaluation changed.
@@ -27,39 +37,103 @@ pub(crate) struct Evaluation {
     pub(crate) cleared: Vec<u16>,
     pub(crate) from: u16,
     pub(crate) to: u16,
+    /// A verdict holds that did not at the last evaluation.
+    pub(crate) has_new_verdict: bool,
+    /// What follows from the stage, in the order of its decisions.
+    pub(crate) changes: Vec<Changed>,
+}
+
+/// A change beside the stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Changed {
+    Audience { audience: u16, entered: bool },
+    Sales(SalesStep),
+    Alert(u16),
 }
 
 impl Evaluation {
     pub(crate) fn is_nothing(&self) -> bool {
-        self.set.is_empty() && self.cleared.is_empty() && self.from == self.to
+        self.set.is_empty() && self.cleared.is_empty() && self.from == self.to && self.changes.is_empty()
     }
 }
 
-/// Evaluates latches bottom up, then the stage. `reading` holds the scores at `at_ms`.
+/// Evaluates a lead at `at_ms`; `reading` holds the scores at that instant.
 pub(crate) fn evaluate(
     plan: &Plan,
     lead: &mut Lead,
     at_ms: i64,
     reading: &Reading,
-    on: Occasion,
+    on: Occasion<'_>,
 ) -> Evaluation {
     let mut evaluation = Evaluation { from: lead.stage, ..Evaluation::default() };
+    latches(plan, lead, at_ms, reading, on, &mut evaluation);
+    verdicts(plan, lead, at_ms, reading, &mut evaluation);
+    lead.stage = stage_of(plan, lead);
+    if lead.stage != evaluation.from {
+        lead.stage_since_ms = at_ms;
+    }
+    evaluation.to = lead.stage;
+    audiences(plan, lead, at_ms, reading, &mut evaluation);
+    let answered = match on {
+        Occasion::Activity(happened) => Some((happened.name, happened.t_ms)),
+        Occasion::Deadline => None,
+    };
+    sales::step(plan, lead, at_ms, answered, &mut |step| evaluation.changes.push(Changed::Sales(step)));
+    let fired: &[AlertIx] = if let Occasion::Activity(happened) = on { happened.alerts } else { &[] };
+    alerts(plan, lead, at_ms, reading, fired, &mut evaluation);
+    evaluation
+}
+
+/// What feedback does to latches whatever their conditions say.
+#[derive(Debug, Default)]
+struct Orders {
+    /// The stage that is latched now.
+    recycled: Option<u16>,
+    reopened: Vec<u16>,
+}
+
+impl Orders {
+    fn of(plan: &Plan, on: Occasion<'_>) -> Orders {
+        let mut orders = Orders::default();
+        if let Occasion::Activity(happened) = on {
+            for feedback in happened.feedback.iter().map(|ix| &plan.model.feedback[ix.ix()]) {
+                orders.recycled = feedback.recycle.map(|(stage, _)| stage.0).or(orders.recycled);
+                orders.reopened.extend(feedback.reopen.iter().map(|stage| stage.0));
+            }
+        }
+        orders
+    }
+
+    /// Whether the latch of the stage is cleared by it.
+    fn clears(&self, stage: u16, definition: &Stage) -> bool {
+        let is_above = self.recycled.is_some_and(|to| stage > to);
+        (is_above && !definition.terminal && !definition.overrides) || self.reopened.contains(&stage)
+    }
+}
+
+fn latches(
+    plan: &Plan,
+    lead: &mut Lead,
+    at_ms: i64,
+    reading: &Reading,
+    on: Occasion<'_>,
+    evaluation: &mut Evaluation,
+) {
+    let orders = Orders::of(plan, on);
+    let view = View { plan, lead, at_ms, now: reading };
     for (ix, stage) in plan.model.stages.iter().enumerate().skip(1) {
         let ix = ix as u16;
-        let view = View { plan, lead, at_ms, now: reading };
+        let is_cooling = lead.cooled_until(ix).is_some_and(|until_ms| at_ms < until_ms);
         match lead.latched_since(ix) {
             None => {
-                let may_set = on == Occasion::Activity || stage.overrides;
-                if may_set && stage.enter.as_ref().is_some_and(|enter| view.holds(enter)) {
+                let may_set = !matches!(on, Occasion::Deadline) || stage.overrides;
+                let enters = || stage.enter.as_ref().is_some_and(|enter| view.holds(enter));
+                if may_set && !is_cooling && (orders.recycled == Some(ix) || enters()) {
                     evaluation.set.push(ix);
                 }
             }
             Some(since_ms) => {
-                // While `enter` holds, `exit` is not read.
-                let clears = at_ms >= since_ms.saturating_add(stage.min_dwell_ms)
-                    && stage.exit.as_ref().is_some_and(|exit| view.holds(exit))
-                    && !stage.enter.as_ref().is_some_and(|enter| view.holds(enter));
-                if clears {
+                if is_cooling || orders.clears(ix, stage) || leaves(&view, ix, stage, since_ms) {
                     evaluation.cleared.push(ix);
                 }
             }
@@ -71,68 +145,98 @@ pub(crate) fn evaluate(
     for &stage in &evaluation.set {
         lead.set_latch(stage, at_ms);
     }
-    lead.stage = stage_of(plan, lead);
-    evaluation.to = lead.stage;
-    evaluation
+    lead.cooldowns.retain(|of| at_ms < of.until_ms);
+    lead.holds.retain(|of| at_ms < of.until_ms);
 }
 
-/// Ends a life: every latch falls, and with them the stage.
-pub(crate) fn forget(lead: &mut Lead) -> Evaluation {
-    let from = std::mem::take(&mut lead.stage);
-    let cleared = lead.latches.drain(..).map(|latch| latch.stage).collect();
-    Evaluation { set: Vec::new(), cleared, from, to: 0 }
+/// Whether the latch is cleared by its own conditions. While `enter` holds, `exit` is not read.
+fn leaves(view: &View<'_>, ix: u16, stage: &Stage, since_ms: i64) -> bool {
+    view.at_ms >= since_ms.saturating_add(stage.min_dwell_ms)
+        && view.lead.held_until(ix).is_none_or(|until_ms| until_ms <= view.at_ms)
+        && stage.exit.as_ref().is_some_and(|exit| view.holds(exit))
+        && !stage.enter.as_ref().is_some_and(|enter| view.holds(enter))
 }
 
-/// An active `overrides` stage, the highest one, else the highest latched stage.
-fn stage_of(plan: &Plan, lead: &Lead) -> u16 {
-    let latched = || lead.latches.iter().rev().map(|latch| latch.stage);
-    latched().find(|stage| plan.overrides.contains(stage)).or_else(|| latched().next()).unwrap_or(0)
-}
-
-/// The first instant, after `at_ms`, at which a latch changes by itself or the lead is forgotten; an earlier one only
-/// if the search for it gave up. `reading` is used up.
-pub(crate) fn next_deadline_ms(plan: &Plan, lead: &Lead, at_ms: i64, reading: &mut Reading) -> i64 {
-    let mut soonest_ms = forget_ms(plan, lead, at_ms);
-    for watch in watched(plan, lead) {
-        soonest_ms = match watch.change(plan, lead, at_ms, soonest_ms, reading) {
-            Found::At(change_ms) | Found::NotBefore(change_ms) => soonest_ms.min(change_ms),
-        };
+/// Notes the verdicts in force.
+fn verdicts(plan: &Plan, lead: &mut Lead, at_ms: i64, reading: &Reading, evaluation: &mut Evaluation) {
+    if plan.model.verdicts.is_empty() {
+        return;
     }
-    soonest_ms.max(at_ms + 1)
+    let view = View { plan, lead, at_ms, now: reading };
+    let all = plan.model.verdicts.iter().enumerate();
+    let in_force = all.filter(|(_, verdict)| view.verdict_holds(verdict)).map(|(ix, _)| ix as u16);
+    let in_force: Vec<u16> = in_force.collect();
+    evaluation.has_new_verdict = in_force.iter().any(|verdict| !lead.verdicts.contains(verdict));
+    lead.verdicts = in_force;
 }
 
-/// Whether the armed deadline is still not late, seen from `at_ms`. What only pushes a deadline away leaves it
-/// armed as it is: whoever finds nothing to do at it arms it anew. `then` is room to read in.
-pub(crate) fn deadline_stands(
+/// An active `overrides` stage, the highest one, else the highest latched stage that no verdict hides.
+fn stage_of(plan: &Plan, lead: &Lead) -> u16 {
+    let latched = || lead.latches.iter().rev().map(|latch: &Latch| latch.stage);
+    if let Some(stage) = latched().find(|stage| plan.overrides.contains(stage)) {
+        return stage;
+    }
+    let in_force = plan.caps.iter().filter(|(verdict, _)| lead.verdicts.contains(verdict));
+    let highest = in_force.map(|(_, stage)| *stage).min().unwrap_or(u16::MAX);
+    latched().find(|stage| *stage <= highest).unwrap_or(0)
+}
+
+fn audiences(plan: &Plan, lead: &mut Lead, at_ms: i64, reading: &Reading, evaluation: &mut Evaluation) {
+    for (ix, audience) in plan.model.audiences.iter().enumerate() {
+        let ix = ix as u16;
+        let belongs = View { plan, lead, at_ms, now: reading }.holds(&audience.when);
+        match (lead.audiences.binary_search(&ix), belongs) {
+            (Err(at), true) => lead.audiences.insert(at, ix),
+            (Ok(at), false) => {
+                lead.audiences.remove(at);
+            }
+            _ => continue,
+        }
+        evaluation.changes.push(Changed::Audience { audience: ix, entered: belongs });
+    }
+}
+
+/// An alert with a condition fires when that begins to hold, one of an event when it happens; after it has fired it
+/// is silent for its cool-down.
+fn alerts(
     plan: &Plan,
-    lead: &Lead,
+    lead: &mut Lead,
     at_ms: i64,
     reading: &Reading,
-    then: &mut Reading,
-) -> bool {
-    let armed_ms = lead.deadline_ms;
-    if armed_ms <= at_ms || armed_ms > forget_ms(plan, lead, at_ms) {
-        return false;
+    fired: &[AlertIx],
+    evaluation: &mut Evaluation,
+) {
+    for (ix, alert) in plan.model.alerts.iter().enumerate() {
+        let ix = ix as u16;
+        let before = lead.alert_mark(ix);
+        let mut mark = before;
+        let rises = match &alert.when {
+            Some(when) => {
+                mark.is_on = View { plan, lead, at_ms, now: reading }.holds(when);
+                mark.is_on && !before.is_on
+            }
+            None => fired.contains(&AlertIx(ix)),
+        };
+        let is_silent =
+            before.fired_ms != NEVER && at_ms < before.fired_ms.saturating_add(alert.cool_down_ms);
+        if rises && !is_silent {
+            mark.fired_ms = at_ms;
+            evaluation.changes.push(Changed::Alert(ix));
+        }
+        if mark != before {
+            lead.put_alert_mark(mark);
+        }
     }
-    let mut watches = watched(plan, lead).filter(|watch| !watch.dwells_until(armed_ms)).peekable();
-    if watches.peek().is_none() {
-        return true;
-    }
-    then.read(plan, lead, armed_ms.saturating_sub(1));
-    let view = View { plan, lead, at_ms, now: reading };
-    watches.all(|watch| watch.stays_until(&view, armed_ms, then))
 }
 
-/// The exact instant at which the latch of the lead's stage clears if nothing more happens; `None` if it does
-/// not before the lead is forgotten, or if it could not be found.
-pub(crate) fn expected_exit_ms(plan: &Plan, lead: &Lead, at_ms: i64) -> Option<i64> {
-    let watch =
-        watched(plan, lead).find(|watch| watch.stage == lead.stage && watch.latched_since.is_some())?;
-    let forget_ms = forget_ms(plan, lead, at_ms);
-    match watch.change(plan, lead, at_ms, forget_ms, &mut Reading::default()) {
-        Found::At(exit_ms) => Some(exit_ms),
-        Found::NotBefore(_) => None,
-    }
+/// Ends a life: it leaves its audiences, every latch falls, and with them the stage.
+pub(crate) fn end_life(lead: &mut Lead) -> Evaluation {
+    let from = std::mem::take(&mut lead.stage);
+    let cleared = lead.latches.drain(..).map(|latch| latch.stage).collect();
+    let left = lead.audiences.drain(..).map(|audience| Changed::Audience { audience, entered: false });
+    let mut changes: Vec<Changed> = left.collect();
+    changes.extend(sales::end(lead).map(Changed::Sales));
+    Evaluation { set: Vec::new(), cleared, from, to: 0, has_new_verdict: false, changes }
 }
 
 /// When the lead is forgotten if nothing more happens; in the future of `at_ms` (S20).
@@ -149,85 +253,4 @@ pub(crate) fn forget_ms(plan: &Plan, lead: &Lead, at_ms: i64) -> i64 {
 /// Whether the lead's time is up at its deadline.
 pub(crate) fn is_forgotten(plan: &Plan, lead: &Lead, deadline_ms: i64) -> bool {
     forget_ms(plan, lead, deadline_ms - 1) <= deadline_ms
-}
-
-/// A latch that may change without an activity.
-#[derive(Debug, Clone, Copy)]
-struct Watch<'p> {
-    stage: u16,
-    definition: &'p ripen_model::compiled::Stage,
-    latched_since: Option<i64>,
-}
-
-/// What a search for a change found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
-    /// The latch changes exactly then.
-    At(i64),
-    /// It does not change earlier.
-    NotBefore(i64),
-}
-
-/// Latches that may be cleared, and `overrides` stages that may be entered.
-fn watched<'p>(plan: &'p Plan, lead: &'p Lead) -> impl Iterator<Item = Watch<'p>> {
-    let clearing = lead.latches.iter().filter_map(|latch| {
-        let definition = &plan.model.stages[usize::from(latch.stage)];
-        let watch = Watch { stage: latch.stage, definition, latched_since: Some(latch.since_ms) };
-        definition.exit.is_some().then_some(watch)
-    });
-    let rising = plan.overrides.iter().filter(|stage| lead.latched_since(**stage).is_none()).map(|&stage| {
-        let definition = &plan.model.stages[usize::from(stage)];
-        Watch { stage, definition, latched_since: None }
-    });
-    clearing.chain(rising)
-}
-
-impl Watch<'_> {
-    /// When the latch changes by itself, looked for from `from_ms` up to `until_ms`.
-    fn change(&self, plan: &Plan, lead: &Lead, from_ms: i64, until_ms: i64, reading: &mut Reading) -> Found {
-        let mut at_ms = from_ms;
-        for _ in 0..STEPS {
-            reading.read(plan, lead, at_ms);
-            let outlook = self.outlook(&View { plan, lead, at_ms, now: reading }, Reach::Exact);
-            if outlook.truth {
-                return Found::At(at_ms);
-            }
-            if outlook.next_ms >= until_ms {
-                return Found::NotBefore(until_ms);
-            }
-            at_ms = outlook.next_ms;
-        }
-        Found::NotBefore(at_ms)
-    }
-
-    /// Whether the latch cannot be cleared before `end_ms` whatever happens.
-    fn dwells_until(&self, end_ms: i64) -> bool {
-        self.latched_since
-            .is_some_and(|since_ms| since_ms.saturating_add(self.definition.min_dwell_ms) >= end_ms)
-    }
-
-    /// Whether the latch cannot change by itself before `end_ms`: a condition that is missing stays missing.
-    fn stays_until(&self, view: &View<'_>, end_ms: i64, then: &Reading) -> bool {
-        let mut missing = self.conditions(view, Reach::Until(end_ms, then));
-        missing.any(|condition| !condition.truth && condition.next_ms >= end_ms)
-    }
-
-    /// Whether the latch changes now, and when it may next.
-    fn outlook(&self, view: &View<'_>, reach: Reach<'_>) -> Outlook {
-        Outlook::all(self.conditions(view, reach))
-    }
-
-    /// What has to come together for the latch to change.
-    fn conditions<'v>(&self, view: &'v View<'_>, reach: Reach<'v>) -> impl Iterator<Item = Outlook> {
-        let definition = self.definition;
-        let clears = self.latched_since.map(|since_ms| since_ms.saturating_add(definition.min_dwell_ms));
-        let dwell = clears.map(|dwell_ms| Outlook::from(dwell_ms, view.at_ms));
-        let exit = definition.exit.as_ref().filter(|_| clears.is_some());
-        let exit = exit.into_iter().map(move |exit| view.outlook(exit, reach));
-        let enter = definition.enter.iter().map(move |enter| {
-            let enter = view.outlook(enter, reach);
-            if clears.is_some() { enter.not() } else { enter }
-        });
-        dwell.into_iter().chain(exit).chain(enter)
-    }
 }

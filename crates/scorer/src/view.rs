@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use ripen_model::Model;
-use ripen_records::{Line, Score};
+use ripen_records::{Attribute, Line, Score, VerdictInForce};
 
+use crate::deadlines;
 use crate::error::StateError;
 use crate::explain;
 use crate::layout;
-use crate::lead::Lead;
+use crate::lead::{Clock, Lead};
 use crate::outlook::View;
 use crate::plan::Plan;
 use crate::scores::Reading;
-use crate::stages;
 
 /// Reads committed leads under one model.
 #[derive(Debug, Clone)]
@@ -41,6 +41,22 @@ pub struct LeadView {
     pub lines: Vec<Line>,
     /// Facts in force.
     pub facts: Vec<String>,
+    /// Verdicts in force.
+    pub verdicts: Vec<VerdictInForce>,
+    /// Audiences that the lead is in, in the file's order.
+    pub audiences: Vec<String>,
+    /// Whether the lead has been handed over in this stay in the hand-over stages.
+    pub is_handed_over: bool,
+    /// The response clock, if one was started in this stay: `open`, `overdue`, `escalated_1`, …, `answered`.
+    pub response: Option<String>,
+    /// What the CRM's answers say that the lead has brought in, millionths.
+    pub value_micros: i64,
+    /// Probability of the stage times the amount, millionths; `None` without an amount.
+    pub expected_value_micros: Option<i64>,
+    /// The model's route.
+    pub attributes: Vec<Attribute>,
+    /// The model's hint for the stage.
+    pub next_step: Option<String>,
     /// When the lead leaves its stage if nothing more happens, ms UTC.
     pub expected_exit_at_ms: Option<i64>,
     /// The armed deadline, ms UTC; `None` for never.
@@ -80,7 +96,28 @@ pub(crate) fn view(plan: &Plan, lead: &Lead, at_ms: i64) -> LeadView {
         scores: explain::scores_of(plan, &view.now.milli),
         lines: explain::lines(&view),
         facts: explain::facts_in_force(&view),
-        expected_exit_at_ms: stages::expected_exit_ms(plan, lead, at_ms),
+        verdicts: explain::verdicts_in_force(&view),
+        audiences: lead
+            .audiences
+            .iter()
+            .map(|ix| plan.model.audiences[usize::from(*ix)].name.clone())
+            .collect(),
+        is_handed_over: lead.stay.is_some_and(|stay| stay.is_handed_over),
+        response: lead.clock.map(response),
+        value_micros: lead.value_micros,
+        expected_value_micros: explain::expected_value_micros(&view),
+        attributes: explain::attributes(&view),
+        next_step: stage.next_step.clone(),
+        expected_exit_at_ms: deadlines::expected_exit_ms(plan, lead, at_ms),
         deadline_ms: Some(lead.deadline_ms).filter(|deadline_ms| *deadline_ms != i64::MAX),
+    }
+}
+
+fn response(clock: Clock) -> String {
+    match (clock.is_answered, clock.steps) {
+        (true, _) => "answered".to_owned(),
+        (false, 0) => "open".to_owned(),
+        (false, 1) => "overdue".to_owned(),
+        (false, steps) => format!("escalated_{}", steps - 1),
     }
 }

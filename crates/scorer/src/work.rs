@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use ripen_model::expression::EventField;
 use ripen_records::{Activity, Cause, Decision, IdKind, LeadId};
 
-use crate::count;
+use crate::count::{self, Effects};
+use crate::deadlines;
 use crate::error::{Refused, StateError};
 use crate::evidence;
 use crate::explain::{self, Circumstances};
 use crate::layout::{self, Encoding};
-use crate::lead::{BY_VISIT, Lead};
+use crate::lead::{BY_VISIT, EventName, HistoryEntry, Lead};
 use crate::lead_key::{Base, LeadKey};
 use crate::moment::{Moment, PageMemo};
 use crate::outlook::View;
@@ -17,7 +19,7 @@ use crate::overlay::Overlay;
 use crate::plan::Plan;
 use crate::scores::Reading;
 use crate::shard::{Active, Applied, Budget};
-use crate::stages::{self, Occasion};
+use crate::stages::{self, Happened, Occasion};
 use crate::timers::{Timer, Timers};
 use crate::view::{self, LeadView};
 use crate::visit;
@@ -42,7 +44,7 @@ pub(crate) struct Work {
 struct Scratch {
     reading: Reading,
     then: Reading,
-    counted: Vec<u16>,
+    effects: Effects,
     encoding: Encoding,
 }
 
@@ -112,24 +114,25 @@ impl Work {
         scratch.reading.read(plan, lead, at_ms);
         let is_forgotten = stages::is_forgotten(plan, lead, at_ms);
         let evaluation = if is_forgotten {
-            stages::forget(lead)
+            stages::end_life(lead)
         } else {
             stages::evaluate(plan, lead, at_ms, &scratch.reading, Occasion::Deadline)
         };
         if !evaluation.is_nothing() {
             lead.last_ms = lead.last_ms.max(at_ms);
-        }
-        if evaluation.from != evaluation.to {
-            lead.seq += 1;
             let view = View { plan, lead, at_ms, now: &scratch.reading };
-            let cause = if is_forgotten { Cause::Forgotten } else { explain::cause_of_deadline(&view) };
+            let cause = if is_forgotten {
+                Cause::Forgotten
+            } else {
+                explain::cause_of_deadline(&view, &mut scratch.then)
+            };
             let of = Circumstances { cause, decided_at_ms: *clock_ms, historical: *historical, moment: None };
-            out.push(explain::stage_change(&view, &evaluation, of));
+            lead.seq += explain::decide(&view, &evaluation, lead.seq + 1, of, out);
         }
         if is_forgotten {
             touched.is_removed = true;
         } else {
-            lead.deadline_ms = stages::next_deadline_ms(plan, lead, at_ms, &mut scratch.reading);
+            lead.deadline_ms = deadlines::next_deadline_ms(plan, lead, at_ms, &mut scratch.reading);
             self.timers.arm(Timer { deadline_ms: lead.deadline_ms, key: timer.key });
         }
         touched.is_changed = true;
@@ -165,29 +168,33 @@ impl Work {
         touched.is_removed = false;
         let lead = &mut touched.lead;
         let at_ms = arrival_ms.max(lead.last_ms);
-        absorb(plan, lead, &mut moment, at_ms, &mut scratch.counted);
+        absorb(plan, lead, &mut moment, at_ms, &mut scratch.effects);
+        let effects = &scratch.effects;
         scratch.reading.read(plan, lead, at_ms);
-        let evaluation = stages::evaluate(plan, lead, at_ms, &scratch.reading, Occasion::Activity);
-        if evaluation.from != evaluation.to {
-            lead.seq += 1;
-            let view = View { plan, lead, at_ms, now: &scratch.reading };
-            let of = Circumstances {
-                cause: Cause::Activity,
-                decided_at_ms: *clock_ms,
-                historical: *historical,
-                moment: Some(&moment),
-            };
-            out.push(explain::stage_change(&view, &evaluation, of));
-        }
-        if !stages::deadline_stands(plan, lead, at_ms, &scratch.reading, &mut scratch.then) {
-            let deadline_ms = stages::next_deadline_ms(plan, lead, at_ms, &mut scratch.reading);
+        let happened = Happened {
+            name: &moment.activity.name,
+            t_ms: moment.t_ms,
+            feedback: &effects.feedback,
+            alerts: &effects.alerts,
+        };
+        let evaluation = stages::evaluate(plan, lead, at_ms, &scratch.reading, Occasion::Activity(happened));
+        let of = Circumstances {
+            cause: explain::cause_of_activity(plan, &evaluation, !effects.feedback.is_empty()),
+            decided_at_ms: *clock_ms,
+            historical: *historical,
+            moment: Some(&moment),
+        };
+        let view = View { plan, lead, at_ms, now: &scratch.reading };
+        lead.seq += explain::decide(&view, &evaluation, lead.seq + 1, of, out);
+        if !deadlines::deadline_stands(plan, lead, at_ms, &scratch.reading, &mut scratch.then) {
+            let deadline_ms = deadlines::next_deadline_ms(plan, lead, at_ms, &mut scratch.reading);
             if deadline_ms != lead.deadline_ms {
                 lead.deadline_ms = deadline_ms;
                 self.timers.arm(Timer { deadline_ms, key });
             }
         }
         touched.is_changed = true;
-        Ok(Applied::Accepted { counted: scratch.counted.len() as u16, is_new_lead: !alive })
+        Ok(Applied::Accepted { counted: scratch.effects.counted.len() as u16, is_new_lead: !alive })
     }
 
     /// A lead as it stands in the open transaction.
@@ -256,7 +263,7 @@ impl Work {
 }
 
 /// Lets a lead take in an accepted activity: visit, traits, facts, evidence, memory.
-fn absorb(plan: &Plan, lead: &mut Lead, moment: &mut Moment<'_>, at_ms: i64, counted: &mut Vec<u16>) {
+fn absorb(plan: &Plan, lead: &mut Lead, moment: &mut Moment<'_>, at_ms: i64, effects: &mut Effects) {
     lead.accepted_ms = at_ms;
     lead.last_ms = at_ms;
     if moment.known {
@@ -268,28 +275,45 @@ fn absorb(plan: &Plan, lead: &mut Lead, moment: &mut Moment<'_>, at_ms: i64, cou
             lead.keep_trait(ix, moment.t_ms, moment.id, value);
         }
     }
+    if let Some(touch) = moment.touch() {
+        lead.touches.add(touch);
+    }
     count::seal_keys(plan, lead, at_ms);
-    counted.clear();
+    effects.clear();
     let entry = visit::enter(lead, moment);
     moment.stamp = entry.map(|entry| entry.stamp);
     let opened = entry.is_some_and(|entry| entry.opened) && plan.visit_rules;
     if opened {
         let visit_started = moment.visit_started();
-        count::count(plan, lead, &visit_started, at_ms, counted);
-        note(plan, lead, &visit_started, counted);
+        count::count(plan, lead, &visit_started, at_ms, effects);
+        note(plan, lead, &visit_started, &effects.counted);
     }
-    let by_visit = counted.len();
-    count::count(plan, lead, moment, at_ms, counted);
-    note(plan, lead, moment, &counted[by_visit..]);
-    count::remember(plan, lead, moment, counted, at_ms);
+    let by_visit = effects.counted.len();
+    count::count(plan, lead, moment, at_ms, effects);
+    note(plan, lead, moment, &effects.counted[by_visit..]);
+    count::remember(plan, lead, moment, &effects.counted, at_ms);
+    for &feedback in &effects.feedback {
+        count::take_feedback(plan, lead, feedback, moment);
+    }
 }
 
-/// Notes what an activity was about that counted.
+/// Notes an activity: what it was about if it counted, and if sales want the lead's history, every one.
 fn note(plan: &Plan, lead: &mut Lead, moment: &Moment<'_>, counted: &[u16]) {
     let mut rules = counted.iter().map(|rule| &plan.model.rules[usize::from(rule & !BY_VISIT)]);
-    if let Some(about) = rules.find_map(|rule| moment.about(rule)) {
-        lead.notes.add(moment.id, &about);
+    let about = rules.find_map(|rule| moment.about(rule));
+    let is_told = plan.keeps_history && !moment.opens_visit;
+    if about.is_none() && !is_told {
+        return;
     }
+    let path = || moment.word(EventField::PagePath);
+    let entry = HistoryEntry {
+        id: (moment.id >> 32) as u32,
+        t_ms: moment.t_ms,
+        name: if is_told { plan.event_name(moment.name()) } else { EventName::Unkept },
+        about: about.as_deref().or_else(path).unwrap_or_default(),
+        dwell_ms: moment.dwell_ms(),
+    };
+    lead.history.add(entry, plan.history);
 }
 
 fn lead_id_of(overlay: &Overlay, base: &Base, key: LeadKey) -> Option<Box<str>> {
