@@ -64,6 +64,17 @@ impl Model {
             + DECISIVE * (TEXT_BYTES + TRAIT_BYTES)
     }
 
+    /// About what a visitor of a few activities takes, in bytes: three activities of two rules within one visit.
+    pub fn typical_bytes_per_lead(&self) -> u64 {
+        // Header, an id of a cookie, the visit; the remembered activities and their two sets of rules; their keys
+        // and an octave for each score that the average rule feeds.
+        let (header, id, visit, activity, set, key, octave) = (52, 41, 24, 16, 4, 12, 11);
+        let scoring: Vec<u64> =
+            self.file_rules().map(|rule| rule.points.len() as u64).filter(|scores| *scores > 0).collect();
+        let scores = 2 * scoring.iter().sum::<u64>() / (scoring.len() as u64).max(1);
+        header + id + visit + 3 * activity + 2 * set + 2 * key + scores * octave
+    }
+
     fn rule_bytes(&self, rule: &Rule) -> u64 {
         let evidence = rule.points.len() as u64 * OCTAVES * OCTAVE_BYTES;
         let summed = if rule.summed.is_some() { 10 } else { 0 };

@@ -102,6 +102,15 @@ impl<'a> Findings<'a> {
     }
 }
 
+/// The line and the column (from 1) of a byte of a text, and the line.
+pub(crate) fn place(text: &str, offset: usize) -> (usize, usize, String) {
+    let offset = text.floor_char_boundary(offset.min(text.len()));
+    let start = text[..offset].rfind('\n').map_or(0, |end| end + 1);
+    let line = text[..start].matches('\n').count() + 1;
+    let (column, excerpt) = within_line(&text[start..], offset - start);
+    (line, column, excerpt)
+}
+
 /// "did you mean …", if a candidate is near enough to be a slip of the pen.
 pub(crate) fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(name, candidates).map(|candidate| format!("did you mean `{candidate}`?"))
