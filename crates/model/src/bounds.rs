@@ -32,14 +32,32 @@ const TRAIT_BYTES: u64 = 40;
 /// A fact's instant per time to live, and its newest unset.
 const FACT_BYTES: u64 = 10;
 
-/// A latch: its flag and `since`.
-const LATCH_BYTES: u64 = 12;
+/// A stage: its latch with `since`, the end of its cool-down, the end of what holds a recycled lead there.
+const STAGE_BYTES: u64 = 3 * 12;
 
-/// Identity (64 ids of 256 bytes at most are never all that long: 64 · 96), visit, clocks, sequence.
+/// A score's newest `clear`.
+const CLEAR_BYTES: u64 = 12;
+
+/// Whether a verdict holds, whether the lead is in an audience.
+const FLAG_BYTES: u64 = 4;
+
+/// When an alert fired last, and whether its condition holds.
+const ALERT_BYTES: u64 = 16;
+
+/// The stay in the hand-over stages and the response clock.
+const RESPONSE_BYTES: u64 = 64;
+
+/// A history entry: the head of its id, instant, name and what it was about (64 bytes at most each), dwell.
+const HISTORY_BYTES: u64 = 4 + 10 + 2 * (64 + 2) + 6;
+
+/// Entries of history that every lead keeps, for the decisive activities of explanations.
+const LEAST_HISTORY: u64 = 8;
+
+/// First and last touch: an instant, an event id hash, five campaign parameters and a host, 64 bytes at most each.
+const TOUCHES_BYTES: u64 = 2 * (10 + 10 + 6 * (64 + 2));
+
+/// Identity (64 ids of 256 bytes at most are never all that long: 64 · 96), visit, clocks, sequence, value.
 const FIXED_BYTES: u64 = 64 * 96 + 512;
-
-/// Decisive activities kept for explanations.
-const DECISIVE: u64 = 32;
 
 impl Model {
     /// An upper bound of one lead's encoded state, in bytes.
@@ -54,14 +72,20 @@ impl Model {
         let sets = remembered * (4 + largest_set * RULE_IN_SET_BYTES);
         let facts: u64 = self.facts.iter().map(|fact| (fact.ttls_ms.len() as u64 + 1) * FACT_BYTES).sum();
         let traits = self.traits.len() as u64 * (TEXT_BYTES + TRAIT_BYTES);
+        let history = self.handover.as_ref().map_or(0, |handover| u64::from(handover.history));
         FIXED_BYTES
             + rules
             + remembered * REMEMBERED_BYTES
             + sets
             + facts
             + traits
-            + self.stages.len() as u64 * LATCH_BYTES
-            + DECISIVE * (TEXT_BYTES + TRAIT_BYTES)
+            + self.stages.len() as u64 * STAGE_BYTES
+            + self.scores.len() as u64 * CLEAR_BYTES
+            + (self.verdicts.len() + self.audiences.len()) as u64 * FLAG_BYTES
+            + self.alerts.len() as u64 * ALERT_BYTES
+            + RESPONSE_BYTES
+            + TOUCHES_BYTES
+            + history.max(LEAST_HISTORY) * HISTORY_BYTES
     }
 
     /// About what a visitor of a few activities takes, in bytes: three activities of two rules within one visit.

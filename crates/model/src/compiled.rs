@@ -81,10 +81,12 @@ pub struct Model {
     pub rules: Vec<Rule>,
     /// Which rules look at which event name.
     pub events: EventIndex,
-    /// The facts, in the order of their first mention, then those that remember event-bound verdicts.
+    /// The facts, in the order of their first mention, then those that remember event-bound verdicts
+    /// (`verdict.paid_fake`).
     pub facts: Vec<Fact>,
-    /// Stored traits: those that lead-scope expressions, fits or the hand-over read, then answers by criterion and
-    /// reasons of verdicts.
+    /// Stored traits, in the order of their first mention: those that lead-scope expressions, fits, the value or the
+    /// hand-over read, and those without a source: answers by criterion (`answers.budget`) and reasons of verdicts
+    /// (`reason.rival`).
     pub traits: Vec<Trait>,
     /// Fits, in the file's order.
     pub fits: Vec<Fit>,
@@ -218,8 +220,9 @@ pub struct Rule {
 
 /// What a match of a rule does beside its points and facts.
 ///
-/// Every section that reacts to an event is matched as a rule without points and keys; what `lift` takes back is
-/// among the facts it unsets.
+/// Every section that reacts to an event is matched as a rule without points and keys, whose id begins with the
+/// section's name (`feedback.crm_won`, `disqualify.rival`, `alerts.pricing`, `frameworks.answers`); what `lift` takes
+/// back is among the facts it unsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuleOrigin {
     /// A rule of the file: nothing more.
@@ -446,7 +449,8 @@ pub struct Answers {
     pub criterion: EventField,
     /// The field that holds the answer.
     pub value: EventField,
-    /// Criteria that are kept, by name (aliases resolved), with the trait that keeps the answer.
+    /// Criteria of all frameworks and conditions, by name, with the trait that keeps the answer; then their other
+    /// names, by alphabet.
     pub kept: Vec<(String, TraitIx)>,
 }
 

@@ -59,12 +59,15 @@ impl fmt::Display for ModelErrors {
 #[derive(Debug)]
 pub(crate) struct Findings<'a> {
     text: &'a str,
+    /// Where each line starts.
+    starts: Vec<usize>,
     found: Vec<(usize, String, Option<String>)>,
 }
 
 impl<'a> Findings<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Findings { text, found: Vec::new() }
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Findings { text, starts, found: Vec::new() }
     }
 
     /// The model file's text.
@@ -82,6 +85,11 @@ impl<'a> Findings<'a> {
         self.found.push((offset, message.into(), way_out));
     }
 
+    /// The line of a byte offset, from 1.
+    pub(crate) fn line(&self, offset: usize) -> usize {
+        self.starts.partition_point(|start| *start <= offset.min(self.text.len()))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
@@ -91,11 +99,11 @@ impl<'a> Findings<'a> {
         self.found.sort();
         self.found.dedup();
         self.found.truncate(MOST_FINDINGS);
-        let starts: Vec<usize> =
-            std::iter::once(0).chain(self.text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        let findings = self.found.into_iter().map(|(offset, message, suggestion)| {
-            let line = starts.partition_point(|start| *start <= offset.min(self.text.len()));
-            let (column, excerpt) = within_line(&self.text[starts[line - 1]..], offset - starts[line - 1]);
+        let found = std::mem::take(&mut self.found);
+        let findings = found.into_iter().map(|(offset, message, suggestion)| {
+            let line = self.line(offset);
+            let start = self.starts[line - 1];
+            let (column, excerpt) = within_line(&self.text[start..], offset - start);
             Finding { line, column, excerpt, message, suggestion }
         });
         ModelErrors { file_name: file_name.to_owned(), findings: findings.collect() }

@@ -25,7 +25,7 @@ mod words;
 mod yaml;
 
 pub use bounds::LARGEST_LEAD_BYTES;
-pub use compile::compile;
+pub use compile::{bundle, compile};
 pub use compiled::Model;
 pub use duration::parse_duration_ms;
 pub use evaluate::compare;

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 
 use crate::compiled::{
-    FactIx, HashedKind, PageKindIx, PageParameterIx, PropertyIx, RecordTraitIx, RuleIx, ScoreIx, Trait,
-    TraitIx, TraitKind, TraitSource,
+    AlertIx, AudienceIx, FactIx, HashedKind, PageKindIx, PageParameterIx, PropertyIx, RecordTraitIx, RuleIx,
+    ScoreIx, StageIx, Trait, TraitIx, TraitKind, TraitSource, VerdictIx,
 };
 use crate::expression::{ConstantSet, Measure};
 
@@ -31,6 +31,10 @@ impl Interner {
 
     pub(crate) fn get(&self, name: &str) -> Option<u16> {
         self.index.get(name).copied()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
@@ -72,6 +76,31 @@ pub(crate) struct Names {
     /// Those that are kept with a lead.
     pub(crate) stored: Vec<Trait>,
     pub(crate) windows: Vec<WindowUse>,
+    pub(crate) stages: Interner,
+    pub(crate) audiences: Interner,
+    pub(crate) alerts: Interner,
+    /// The disqualifications with what remembers each: event-bound ones have a fact behind those of the file.
+    pub(crate) verdicts: Interner,
+    pub(crate) verdict_facts: Vec<Option<FactIx>>,
+    /// Whether any of them disqualifies, rather than caps.
+    pub(crate) disqualifies: bool,
+    /// Whether there is any portrait of a sales-ready lead.
+    pub(crate) has_definitions: bool,
+    /// Whether the file says where answers are read from.
+    pub(crate) has_answers: bool,
+    /// Other names of criteria, with the name under which the answer is kept.
+    pub(crate) aliases: HashMap<String, String, FixedState>,
+    /// Criteria whose answers are kept, in the order of their first mention.
+    pub(crate) answers: Vec<(String, TraitIx)>,
+}
+
+/// What stands before the name of a trait that no record carries: answers by criterion, reasons by verdict.
+const ANSWERS_PREFIX: &str = "answers.";
+const REASON_PREFIX: &str = "reason.";
+
+/// Whether a trait of the file cannot have this name.
+pub(crate) fn is_kept_name(name: &str) -> bool {
+    name.starts_with(ANSWERS_PREFIX) || name.starts_with(REASON_PREFIX)
 }
 
 impl Names {
@@ -115,6 +144,45 @@ impl Names {
         });
         self.stored.push(stored);
         TraitIx(u16::try_from(self.stored.len() - 1).unwrap_or(u16::MAX))
+    }
+
+    /// The trait that keeps the newest answer to a criterion.
+    pub(crate) fn answer(&mut self, criterion: &str) -> TraitIx {
+        let criterion = self.aliases.get(criterion).map_or(criterion, String::as_str);
+        if let Some((_, kept)) = self.answers.iter().find(|(name, _)| name == criterion) {
+            return *kept;
+        }
+        let criterion = criterion.to_owned();
+        let kept = self.keep(format!("{ANSWERS_PREFIX}{criterion}"));
+        self.answers.push((criterion, kept));
+        kept
+    }
+
+    /// The trait that keeps what an event gave as the reason of a verdict.
+    pub(crate) fn reason(&mut self, verdict: &str) -> TraitIx {
+        self.keep(format!("{REASON_PREFIX}{verdict}"))
+    }
+
+    /// A trait that no record carries: rules keep it.
+    fn keep(&mut self, name: String) -> TraitIx {
+        self.stored.push(Trait { name, from: Vec::new(), kind: TraitKind::Any });
+        TraitIx(u16::try_from(self.stored.len() - 1).unwrap_or(u16::MAX))
+    }
+
+    pub(crate) fn stage(&self, name: &str) -> Option<StageIx> {
+        self.stages.get(name).map(StageIx)
+    }
+
+    pub(crate) fn verdict(&self, name: &str) -> Option<VerdictIx> {
+        self.verdicts.get(name).map(VerdictIx)
+    }
+
+    pub(crate) fn audience(&self, name: &str) -> Option<AudienceIx> {
+        self.audiences.get(name).map(AudienceIx)
+    }
+
+    pub(crate) fn alert(&self, name: &str) -> Option<AlertIx> {
+        self.alerts.get(name).map(AlertIx)
     }
 
     /// How ingest hashes each record trait, if it does.

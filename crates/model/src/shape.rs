@@ -1,5 +1,5 @@
 //! Shapes of YAML: what a section may hold, checked before anything is compiled, so that every unknown key and
-//! wrong type of a file is found at once, deep inside sections that are not executed, too.
+//! wrong type of a file is found at once.
 
 use crate::duration::parse_duration_ms;
 use crate::findings::{Findings, did_you_mean};
@@ -24,8 +24,8 @@ pub(crate) enum Shape {
     Word(&'static [&'static str]),
     /// A whole number from..=to.
     Integer(i64, i64),
-    /// A number with at most so many decimals and this magnitude.
-    Decimal(u32, i64),
+    /// A number with at most so many decimals, from..=to.
+    Decimal(u32, i64, i64),
     Duration,
     /// `2026-11-01`.
     Date,
@@ -48,8 +48,18 @@ pub(crate) struct Record {
     /// What it is, for messages: "rule".
     pub(crate) what: &'static str,
     pub(crate) keys: &'static [Key],
-    /// The shape of the values of any other key; `None`: there is no other key.
-    pub(crate) rest: Option<(&'static Shape, &'static Shape)>,
+    /// Any other key; `None`: there is no other key.
+    pub(crate) rest: Option<Rest>,
+}
+
+/// Keys that the file's author names.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rest {
+    pub(crate) keys: &'static Shape,
+    pub(crate) values: &'static Shape,
+    /// What such a key is, for editors.
+    #[expect(dead_code, reason = "printed by the schema alone")]
+    pub(crate) about: &'static str,
 }
 
 /// One key of a record.
@@ -58,26 +68,22 @@ pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) shape: Shape,
     pub(crate) required: bool,
-    /// False: refused by name.
-    pub(crate) executed: bool,
+    /// What it is for, for editors.
+    #[expect(dead_code, reason = "printed by the schema alone")]
+    pub(crate) about: &'static str,
 }
 
 /// A key that may be absent.
-pub(crate) const fn key(name: &'static str, shape: Shape) -> Key {
-    Key { name, shape, required: false, executed: true }
+pub(crate) const fn key(name: &'static str, shape: Shape, about: &'static str) -> Key {
+    Key { name, shape, required: false, about }
 }
 
 /// A key that has to be there.
-pub(crate) const fn need(name: &'static str, shape: Shape) -> Key {
-    Key { name, shape, required: true, executed: true }
+pub(crate) const fn need(name: &'static str, shape: Shape, about: &'static str) -> Key {
+    Key { name, shape, required: true, about }
 }
 
-/// A key whose meaning this version does not execute: its shape is checked, and it is refused.
-pub(crate) const fn later(name: &'static str, shape: Shape) -> Key {
-    Key { name, shape, required: false, executed: false }
-}
-
-/// The same inside a section that is itself refused.
+/// A record without keys of the author's own.
 pub(crate) const fn record(what: &'static str, keys: &'static [Key]) -> Record {
     Record { what, keys, rest: None }
 }
@@ -121,22 +127,10 @@ fn check_record(findings: &mut Findings<'_>, node: &Node, record: &Record) {
     for (key_node, value) in node.entries() {
         let name = key_node.raw().unwrap_or_default();
         match (record.keys.iter().find(|key| key.name == name), record.rest) {
-            (Some(key), _) => {
-                if !key.executed {
-                    let what = if record.what == "model file" {
-                        format!("section `{name}`")
-                    } else {
-                        format!("key `{name}` of {}", a(record.what))
-                    };
-                    let way_out = Some("remove it; nothing in a model is ever ignored".to_owned());
-                    let message = format!("{what} is not executed by this version");
-                    findings.suggest(key_node.at(), message, way_out);
-                }
-                check(findings, value, &key.shape);
-            }
-            (None, Some((key_shape, shape))) => {
-                check(findings, key_node, key_shape);
-                check(findings, value, shape);
+            (Some(key), _) => check(findings, value, &key.shape),
+            (None, Some(rest)) => {
+                check(findings, key_node, rest.keys);
+                check(findings, value, rest.values);
             }
             (None, None) => {
                 let way_out = did_you_mean(name, record.keys.iter().map(|key| key.name));
@@ -194,7 +188,7 @@ fn misfit(node: &Node, shape: &Shape) -> Option<String> {
             let fits = value.is_some_and(|value| (*from..=*to).contains(&value));
             (!fits).then(|| format!("a whole number from {from} to {to}"))
         }
-        Shape::Decimal(decimals, limit) => misfit_decimal(node, *decimals, *limit),
+        Shape::Decimal(decimals, from, to) => misfit_decimal(node, *decimals, *from, *to),
         Shape::Duration => {
             expected(node.text().and_then(parse_duration_ms).is_some(), "a duration such as `30d` or `1h30m`")
         }
@@ -216,11 +210,12 @@ fn misfit(node: &Node, shape: &Shape) -> Option<String> {
     }
 }
 
-fn misfit_decimal(node: &Node, decimals: u32, limit: i64) -> Option<String> {
+fn misfit_decimal(node: &Node, decimals: u32, from: i64, to: i64) -> Option<String> {
     let Some(text) = node.number() else { return Some("a number".to_owned()) };
+    let scale = 10_i64.pow(decimals);
     match exact_scaled(text, decimals) {
-        Ok(value) if value.unsigned_abs() <= (limit * 10_i64.pow(decimals)).unsigned_abs() => None,
-        Ok(_) | Err(NotExact::TooLarge) => Some(format!("a number from -{limit} to {limit}")),
+        Ok(value) if (from * scale..=to * scale).contains(&value) => None,
+        Ok(_) | Err(NotExact::TooLarge) => Some(format!("a number from {from} to {to}")),
         Err(NotExact::TooManyDecimals) => Some(format!("a number with at most {decimals} decimals")),
         Err(NotExact::NotANumber) => Some("a plain decimal number".to_owned()),
     }

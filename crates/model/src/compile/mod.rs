@@ -3,13 +3,22 @@
 //! The shape check has reported wrong keys and types before; what does not have its shape is skipped here without
 //! another word, so that one mistake is one finding.
 
+mod bundle;
+mod feedback;
+mod frameworks;
+mod handover;
+mod outward;
+mod personas;
 mod rules;
 mod scoring;
 mod sections;
 mod stages;
+mod verdicts;
+
+pub use bundle::bundle;
 
 use crate::bounds;
-use crate::compiled::{Model, Route};
+use crate::compiled::Model;
 use crate::findings::{Findings, ModelErrors};
 use crate::language::FILE;
 use crate::names::Names;
@@ -22,11 +31,15 @@ const LARGEST_FILE: usize = 4 << 20;
 /// Most entries of any one section; indices are u16, and no funnel needs as many.
 const MOST_ENTRIES: usize = 8_192;
 
+/// Sections of which a lead keeps places in a list whose length is a u8.
+const COUNTED: [&str; 4] = ["scores", "disqualify", "audiences", "alerts"];
+const MOST_COUNTED: usize = 255;
+
 /// Parses, checks and compiles a model file.
 ///
 /// # Errors
-/// Every finding of the file at once, with its place in `file_name`. A section or key of the language that this
-/// version does not execute is a finding, too: nothing in a model is ever ignored.
+/// Every finding of the file at once, with its place in `file_name`. Nothing in a model is ever ignored: a list in
+/// a file of its own is a finding, too, unless [`crate::bundle`] has put it into the text before.
 pub fn compile(file_name: &str, text: &str) -> Result<Model, ModelErrors> {
     let mut findings = Findings::new(text);
     if text.len() > LARGEST_FILE {
@@ -68,17 +81,32 @@ impl<'f> Compiler<'f, '_> {
         self.declare_traits();
         let scores = self.scores();
         let mut groups = self.groups();
-        self.declare_rules();
-        self.declare_facts();
+        self.declare();
         let mut rules = self.rules();
-        let facts = self.facts(&mut rules);
+        let (verdicts, of_verdicts) = self.verdicts();
+        let (feedback, of_feedback) = self.feedback();
+        let (alerts, of_alerts) = self.alerts();
+        rules.extend(of_verdicts.into_iter().chain(of_feedback).chain(of_alerts));
         let fits = self.fits();
-        let stages = self.stages();
+        let bonuses = self.bonuses();
+        let framework = self.framework();
+        let definitions = self.definitions();
+        self.order(&bonuses, &definitions, &verdicts);
+        let mut stages = self.stages();
+        let audiences = self.audiences();
+        let route = self.route();
+        let value = self.value();
+        let handover = self.handover();
+        self.responses(&mut stages, handover.as_ref());
+        let personas = self.personas();
+        let (of_answers, answers) = self.answers().unzip();
+        rules.extend(of_answers);
+        let facts = self.facts(&mut rules);
         self.windows(&mut rules, time.as_ref()?.late_accept_ms);
         scoring::assign_groups(&mut groups, &rules);
+        let events = rules::events(&rules);
         let rules: Vec<_> = rules.into_iter().map(|read| read.rule).collect();
         let (id, version, agreement) = self.identity()?;
-        let events = self.events();
         let hashed_properties = self.names.hashed_properties();
         let hashed_traits = self.names.hashed_traits();
         let names = std::mem::take(&mut self.names);
@@ -102,28 +130,40 @@ impl<'f> Compiler<'f, '_> {
             facts,
             traits: names.stored,
             fits,
+            bonuses,
+            framework,
+            answers,
+            definitions,
+            verdicts,
+            feedback,
             stages,
-            bonuses: Vec::new(),
-            framework: None,
-            answers: None,
-            definitions: Vec::new(),
-            verdicts: Vec::new(),
-            feedback: Vec::new(),
-            audiences: Vec::new(),
-            route: Route::default(),
-            value: None,
-            alerts: Vec::new(),
-            handover: None,
-            personas: Vec::new(),
+            audiences,
+            route,
+            value,
+            alerts,
+            handover,
+            personas,
         })
+    }
+
+    /// The names that conditions may mention before their sections are read.
+    fn declare(&mut self) {
+        self.declare_rules();
+        self.declare_facts();
+        self.declare_stages();
+        self.declare_verdicts();
+        self.declare_answers();
+        self.declare_outward();
     }
 
     fn counts_fit(&mut self) -> bool {
         let root = self.root;
         let mut fit = true;
         for (key, section) in root.entries() {
-            if section.entries().len().max(section.items().len()) > MOST_ENTRIES {
-                self.findings.add(key.at(), format!("a section has at most {MOST_ENTRIES} entries"));
+            let is_counted = key.raw().is_some_and(|name| COUNTED.contains(&name));
+            let most = if is_counted { MOST_COUNTED } else { MOST_ENTRIES };
+            if section.entries().len().max(section.items().len()) > most {
+                self.findings.add(key.at(), format!("this section has at most {most} entries"));
                 fit = false;
             }
         }
@@ -140,6 +180,20 @@ impl<'f> Compiler<'f, '_> {
     fn listed(&self, section: &str) -> Vec<(&'f str, &'f Node)> {
         let items = self.root.get(section).map_or(&[][..], Node::items);
         items.iter().filter_map(|item| Some((item.get("id")?.text()?, item))).collect()
+    }
+
+    /// The texts of a node, each once; what they are called if one stands twice.
+    fn distinct_texts(&mut self, node: &Node, what: &str) -> Vec<String> {
+        let mut texts: Vec<String> = Vec::new();
+        for node in node.one_or_many() {
+            let Some(text) = node.text() else { continue };
+            if texts.iter().any(|known| known == text) {
+                self.findings.add(node.at(), format!("the {what} `{text}` stands twice"));
+            } else {
+                texts.push(text.to_owned());
+            }
+        }
+        texts
     }
 
     /// Reports ids that stand twice in a listed section.

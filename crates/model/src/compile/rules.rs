@@ -1,4 +1,4 @@
-//! Rules, the facts they set, and the windows that read them.
+//! Rules, the facts they set, and the windows that read them; every section that reacts to an event becomes a rule.
 
 use super::{Compiler, duration_ms, milli};
 use crate::compiled::{
@@ -23,6 +23,8 @@ const SEALED_AFTER_MS: i64 = 86_400_000;
 pub(super) struct ReadRule {
     pub(super) rule: Rule,
     pub(super) group: Option<GroupIx>,
+    /// The events it looks at.
+    events: Vec<String>,
     /// The facts it sets, with the place and the time to live.
     sets: Vec<(FactIx, usize, Option<i64>)>,
     /// Where a `max` stands that needs a window to mean anything.
@@ -37,7 +39,7 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// Facts are what rules set; what feedback sets is one, too, so that it is refused by its section alone.
+    /// Facts are what rules and feedback set.
     pub(super) fn declare_facts(&mut self) {
         let rules = self.listed("rules").into_iter().map(|(_, rule)| rule);
         let feedback = self.named("feedback").into_iter().map(|(_, _, value)| value);
@@ -79,23 +81,80 @@ impl Compiler<'_, '_> {
                 stated.or(fields.then_some(DEFAULT_MAX))
             }
         };
-        let sets = self.sets(item);
-        let unset = self.unset(item);
         let anonymous = item.get("anonymous").and_then(Node::text) != Some("ignore");
+        let mut read = self.reaction(id.to_owned(), RuleOrigin::Rule, item);
+        read.rule = Rule { condition, points, recurrence, max, anonymous, ..read.rule };
+        ReadRule { group, idle_max, events: self.event_names(item), ..read }
+    }
+
+    /// A rule without points and keys that does what `set`, `unset` and `lift` of the item say.
+    pub(super) fn reaction(&mut self, id: String, origin: RuleOrigin, item: &Node) -> ReadRule {
+        let sets = self.sets(item);
+        let mut unset = self.unset(item);
+        for fact in self.lifted(item) {
+            if !unset.contains(&fact) {
+                unset.push(fact);
+            }
+        }
         let rule = Rule {
-            id: id.to_owned(),
-            condition,
-            points,
-            recurrence,
-            max,
+            id,
+            condition: None,
+            points: Vec::new(),
+            recurrence: Recurrence::Every,
+            max: None,
             set: Vec::new(),
             unset,
             summed: None,
             windowed: false,
-            anonymous,
-            origin: RuleOrigin::Rule,
+            anonymous: true,
+            origin,
         };
-        ReadRule { rule, group, sets, idle_max }
+        ReadRule { rule, group: None, events: Vec::new(), sets, idle_max: None }
+    }
+
+    /// The same for an entry that names its events and may have a `where`.
+    pub(super) fn conditional_reaction(&mut self, id: String, origin: RuleOrigin, item: &Node) -> ReadRule {
+        let condition = item
+            .get("where")
+            .and_then(|node| predicate::event_condition(&mut self.findings, &mut self.names, node));
+        let mut read = self.reaction(id, origin, item);
+        read.rule.condition = condition;
+        ReadRule { events: self.event_names(item), ..read }
+    }
+
+    /// The names under `event`, each once.
+    pub(super) fn event_names(&mut self, item: &Node) -> Vec<String> {
+        let Some(event) = item.get("event") else { return Vec::new() };
+        let names = self.distinct_texts(event, "event");
+        if names.is_empty() && event.one_or_many().is_empty() {
+            self.findings.add(event.at(), "without an event nothing matches");
+        }
+        names
+    }
+
+    /// The facts of the verdicts under `lift`.
+    fn lifted(&mut self, item: &Node) -> Vec<FactIx> {
+        let mut lifted = Vec::new();
+        for node in item.get("lift").map_or(&[][..], Node::one_or_many) {
+            let Some(name) = node.text() else { continue };
+            let Some(verdict) = self.names.verdict(name) else {
+                let way_out = did_you_mean(name, self.names.verdicts.names());
+                self.findings.suggest(node.at(), format!("unknown disqualification `{name}`"), way_out);
+                continue;
+            };
+            match self.names.verdict_facts.get(verdict.ix()).copied().flatten() {
+                Some(fact) if lifted.contains(&fact) => {
+                    self.findings.add(node.at(), format!("the disqualification `{name}` stands twice"));
+                }
+                Some(fact) => lifted.push(fact),
+                None => {
+                    let message =
+                        format!("`{name}` holds exactly while its `when` does: nothing can lift it");
+                    self.findings.add(node.at(), message);
+                }
+            }
+        }
+        lifted
     }
 
     fn points(&mut self, item: &Node) -> Vec<(ScoreIx, i64)> {
@@ -204,9 +263,16 @@ impl Compiler<'_, '_> {
         let mut facts: Vec<Fact> = names
             .map(|name| Fact { name: name.to_owned(), ttls_ms: Vec::new(), is_verdict: false })
             .collect();
+        for (name, fact) in self.names.verdicts.names().zip(&self.names.verdict_facts) {
+            if fact.is_some() {
+                // No fact of the file has a dot in its name.
+                let name = format!("verdict.{name}");
+                facts.push(Fact { name, ttls_ms: Vec::new(), is_verdict: true });
+            }
+        }
         for read in rules {
             for (fact, at, ttl_ms) in read.sets.drain(..) {
-                let ttls = &mut facts[fact.ix()].ttls_ms;
+                let Some(ttls) = facts.get_mut(fact.ix()).map(|fact| &mut fact.ttls_ms) else { continue };
                 let place = ttls.iter().position(|known| *known == ttl_ms).unwrap_or_else(|| {
                     ttls.push(ttl_ms);
                     ttls.len() - 1
@@ -219,48 +285,6 @@ impl Compiler<'_, '_> {
             }
         }
         facts
-    }
-
-    pub(super) fn events(&mut self) -> EventIndex {
-        let mut index = EventIndex::default();
-        let listed = self.listed("rules");
-        let mut of_rules: Vec<Vec<&str>> = Vec::new();
-        for (_, item) in &listed {
-            let nodes = item.get("event").map_or(&[][..], Node::one_or_many);
-            let mut names: Vec<&str> = Vec::new();
-            for node in nodes {
-                match node.text() {
-                    Some(name) if names.contains(&name) => {
-                        self.findings.add(node.at(), format!("the event `{name}` stands twice"));
-                    }
-                    Some(name) => names.push(name),
-                    None => {}
-                }
-            }
-            if let Some(event) = item.get("event")
-                && nodes.is_empty()
-            {
-                self.findings.add(event.at(), "a rule without an event matches nothing");
-            }
-            of_rules.push(names);
-        }
-        for name in of_rules.iter().flatten().filter(|name| **name != "*") {
-            index.named.entry((*name).to_owned()).or_default();
-        }
-        for (ix, names) in of_rules.iter().enumerate() {
-            let rule = RuleIx(u16::try_from(ix).unwrap_or(u16::MAX));
-            if names.contains(&"*") {
-                index.any.push(rule);
-                index.named.values_mut().for_each(|rules| rules.push(rule));
-            } else {
-                for name in names {
-                    if let Some(rules) = index.named.get_mut(*name) {
-                        rules.push(rule);
-                    }
-                }
-            }
-        }
-        index
     }
 
     /// Tells the rules that windows read them, and windows what they cannot see.
@@ -302,4 +326,39 @@ impl Compiler<'_, '_> {
             self.findings.suggest(at, message, Some("add `once_per`, or cap a group's points".to_owned()));
         }
     }
+}
+
+impl ReadRule {
+    /// The same, looking at these events.
+    pub(super) fn at(self, events: Vec<String>) -> ReadRule {
+        ReadRule { events, ..self }
+    }
+
+    /// The same, setting a fact for a time.
+    pub(super) fn setting(mut self, fact: FactIx, at: usize, ttl_ms: Option<i64>) -> ReadRule {
+        self.sets.push((fact, at, ttl_ms));
+        self
+    }
+}
+
+/// Rules by event name.
+pub(super) fn events(rules: &[ReadRule]) -> EventIndex {
+    let mut index = EventIndex::default();
+    for name in rules.iter().flat_map(|read| &read.events).filter(|name| *name != "*") {
+        index.named.entry(name.clone()).or_default();
+    }
+    for (ix, read) in rules.iter().enumerate() {
+        let rule = RuleIx(u16::try_from(ix).unwrap_or(u16::MAX));
+        if read.events.iter().any(|name| name == "*") {
+            index.any.push(rule);
+            index.named.values_mut().for_each(|rules| rules.push(rule));
+        } else {
+            for name in &read.events {
+                if let Some(rules) = index.named.get_mut(name) {
+                    rules.push(rule);
+                }
+            }
+        }
+    }
+    index
 }

@@ -97,7 +97,7 @@ impl Compiler<'_, '_> {
         let mut fits = Vec::new();
         for (id, item) in self.listed("fit") {
             let score = item.get("score").and_then(|node| self.score_named(node));
-            let source = item.get("trait").and_then(Node::text).map(|name| self.names.stored_trait(name));
+            let source = item.get("trait").and_then(|node| self.trait_named(node));
             if let (Some(node), Some(source)) = (item.get("trait"), source)
                 && crate::names::hashed(self.names.stored[source.ix()].kind)
             {

@@ -6,11 +6,15 @@ use super::{Compiler, duration_ms};
 use crate::compiled::{Agreement, PageKindIx, PageParameterIx, TimeRules, Trait, TraitKind, TraitSource};
 use crate::expression::{Constant, ConstantSet};
 use crate::findings::did_you_mean;
+use crate::names::is_kept_name;
 use crate::number::exact_scaled;
 use crate::pages::{PageMatcher, parameter_names};
 use crate::predicate::is_page_field;
 use crate::shape::is_name;
 use crate::yaml::{Node, Scalar};
+
+/// A list whose file has not been put into the text.
+pub(super) const LIST_NOT_LOADED: &str = "this list is in a file of its own, which has not been loaded";
 
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 86_400_000;
@@ -126,9 +130,9 @@ impl Compiler<'_, '_> {
 
     pub(super) fn lists(&mut self) {
         for (name, _, value) in self.named("lists") {
-            if value.text().is_some() {
-                let message = "a list in a file of its own is not executed by this version";
-                self.findings.suggest(value.at(), message, Some("write its values here".to_owned()));
+            if let Some(file) = value.text() {
+                let way_out = format!("load `{file}` together with the model");
+                self.findings.suggest(value.at(), LIST_NOT_LOADED, Some(way_out));
             }
             let mut set = ConstantSet::default();
             for item in value.items() {
@@ -167,6 +171,9 @@ impl Compiler<'_, '_> {
 
     pub(super) fn declare_traits(&mut self) {
         for (name, key, value) in self.named("traits") {
+            if is_kept_name(name) {
+                self.findings.add(key.at(), format!("`{name}` is a name that Ripen keeps for itself"));
+            }
             let kind = match value.get("kind").and_then(Node::text) {
                 Some("text") => TraitKind::Text,
                 Some("number") => TraitKind::Number,

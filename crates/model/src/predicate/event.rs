@@ -139,7 +139,7 @@ impl Reader<'_, '_> {
     }
 
     /// Hashed fields may be asked for their presence only. `None` after a finding.
-    fn visible(&mut self, field: EventField, at: usize) -> Option<()> {
+    pub(super) fn visible(&mut self, field: EventField, at: usize) -> Option<()> {
         let hashed = match field {
             EventField::RecordTrait(ix) => self.names.is_hashed_trait(ix),
             EventField::Property(ix) => self.names.is_hashed_property(ix),

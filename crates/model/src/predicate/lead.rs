@@ -1,19 +1,20 @@
-//! Conditions on a lead: scores, facts, stored traits, windows over held matches.
+//! Conditions on a lead: scores, facts, stored traits and answers, windows over held matches; disqualification,
+//! definitions and the stage where they are known.
 
 use cel::common::ast::{CallExpr, Expr, IdedExpr, operators};
 
 use super::sum::{Linear, constant};
-use super::{Path, Reader, comparison_operator, set_of};
+use super::{LeadScope, Path, Reader, comparison_operator, set_of};
 use crate::compiled::{RuleIx, TraitIx};
 use crate::duration::parse_duration_ms;
 use crate::expression::{Comparison, Constant, Expression, LeadAtom, LeadPredicate, LeadTest, Measure, Test};
 use crate::findings::did_you_mean;
-use crate::names::{WindowUse, hashed};
+use crate::names::{WindowUse, hashed, is_kept_name};
 use crate::number::MICROS_PER_UNIT;
 
-/// Names of which an expression of a lead is made, and those whose meaning this version does not execute.
-const ROOTS: [&str; 5] = ["score", "fact", "traits", "known", "lists"];
-const LATER: [&str; 4] = ["answers", "disqualified", "any_definition", "stage"];
+/// Names of which a condition on a lead is made.
+const ROOTS: [&str; 9] =
+    ["score", "fact", "traits", "answers", "known", "disqualified", "any_definition", "stage", "lists"];
 const FUNCTIONS: [&str; 6] = ["seen", "count", "days", "sum", "known_for", "stage_for"];
 
 struct Window {
@@ -28,6 +29,7 @@ enum Operand {
     Trait(TraitIx),
     Scores(Linear),
     Window(Window),
+    Stage,
 }
 
 impl Reader<'_, '_> {
@@ -82,7 +84,14 @@ impl Reader<'_, '_> {
                 found
             }
             "known" if path.rest().is_none() => Some(LeadTest::Known),
-            "traits" => {
+            "disqualified" if path.rest().is_none() => self.disqualified(path.at()),
+            "any_definition" if path.rest().is_none() => self.any_definition(path.at()),
+            "stage" if path.rest().is_none() => {
+                self.stage_allowed(path.at())?;
+                self.add(path.at(), "a stage is compared with a stage: `stage == 'mql'`");
+                None
+            }
+            "traits" | "answers" => {
                 let found = self.lead_trait(path, "")?;
                 self.visible_trait(found, path.at())?;
                 Some(LeadTest::Trait(found, Test::IsTrue))
@@ -109,21 +118,23 @@ impl Reader<'_, '_> {
                 self.window_test(window, Comparison::GreaterOrEqual, MICROS_PER_UNIT, at)
             }
             ("known_for", [age]) => Some(LeadTest::KnownFor { age_ms: self.duration_argument(age)? }),
+            ("stage_for", [age]) => {
+                let allowed = self.stage_allowed(at);
+                let age_ms = self.duration_argument(age)?;
+                allowed.map(|()| LeadTest::StageFor { age_ms })
+            }
             ("seen", _) => {
                 self.add(at, "`seen` takes a rule and a window: `seen('rule', '30d')`");
                 None
             }
-            ("known_for", _) => {
-                self.add(at, "`known_for` takes a duration: `known_for('1d')`");
+            ("known_for" | "stage_for", _) => {
+                let name = &call.func_name;
+                self.add(at, format!("`{name}` takes a duration: `{name}('1d')`"));
                 None
             }
             ("count" | "days" | "sum", _) => {
                 let message = format!("`{}` is compared with a number", call.func_name);
                 self.add(at, message);
-                None
-            }
-            ("stage_for", _) => {
-                self.add(at, "`stage_for` is not executed by this version");
                 None
             }
             (operators::INDEX, _) => {
@@ -149,12 +160,13 @@ impl Reader<'_, '_> {
         if let Some(path) = self.path(expr) {
             return match path.root() {
                 "score" => self.linear(expr).map(Operand::Scores),
-                "traits" => {
+                "traits" | "answers" => {
                     let found = self.lead_trait(&path, "")?;
                     self.visible_trait(found, at)?;
                     Some(Operand::Trait(found))
                 }
-                "fact" | "known" => {
+                "stage" if path.rest().is_none() => self.stage_allowed(at).map(|()| Operand::Stage),
+                "fact" | "known" | "disqualified" | "any_definition" => {
                     let text = path.text();
                     let way_out = format!("write `{text}` or `!{text}`");
                     self.suggest(at, format!("`{text}` is a condition by itself"), Some(way_out));
@@ -177,7 +189,7 @@ impl Reader<'_, '_> {
             "count" | "days" | "sum" if call.target.is_none() => {
                 self.window(call, self.own_place(expr)).map(Operand::Window)
             }
-            "seen" | "known_for" => {
+            "seen" | "known_for" | "stage_for" => {
                 self.add(at, format!("`{}` is a condition by itself", call.func_name));
                 None
             }
@@ -195,8 +207,15 @@ impl Reader<'_, '_> {
         right: Operand,
         at: usize,
     ) -> Option<LeadTest> {
-        use Operand::{Constant as Fixed, Scores, Trait, Window};
+        use Operand::{Constant as Fixed, Scores, Stage, Trait, Window};
         match (left, right) {
+            (Stage, Fixed(constant)) | (Fixed(constant), Stage) => {
+                self.stage_test(&[constant], comparison, at)
+            }
+            (Stage, _) | (_, Stage) => {
+                self.add(at, "a stage is compared with the id of a stage: `stage == 'mql'`");
+                None
+            }
             (Trait(left), Trait(right)) => Some(LeadTest::Traits(left, comparison, right)),
             (Trait(found), Fixed(constant)) => {
                 let test = self.comparison(comparison, constant, at)?;
@@ -236,6 +255,10 @@ impl Reader<'_, '_> {
 
     fn lead_membership(&mut self, left: &IdedExpr, right: &IdedExpr, at: usize) -> Option<LeadTest> {
         let operand = self.lead_operand(left);
+        if let (Some(Operand::Stage), Expr::List(_)) = (&operand, &right.expr) {
+            let stages = self.constant_list(right)?;
+            return self.stage_test(&stages, Comparison::Equal, at);
+        }
         let set = if let Expr::List(_) = &right.expr {
             Some(self.constant_list(right).map(set_of))
         } else {
@@ -259,15 +282,99 @@ impl Reader<'_, '_> {
             list
         };
         let Operand::Trait(found) = operand? else {
-            self.add(at, "only a trait can be looked for in a list of constants");
+            self.add(at, "only a trait, an answer or the stage can be looked for in a list of constants");
             return None;
         };
         Some(LeadTest::Trait(found, Test::In(set??)))
     }
 
+    // ---- stage, verdicts, definitions
+
+    /// `None` after a finding: the stage is not known yet where this condition stands.
+    fn stage_allowed(&mut self, at: usize) -> Option<()> {
+        if self.scope == LeadScope::Outward {
+            return Some(());
+        }
+        let message =
+            "the stage follows from this condition: only audiences, alerts and routes can ask for it";
+        let way_out = "ask for what leads to the stage: a score or a fact".to_owned();
+        self.suggest(at, message, Some(way_out));
+        None
+    }
+
+    /// The test of being in one of these stages, or not. `None` after a finding.
+    fn stage_test(&mut self, stages: &[Constant], comparison: Comparison, at: usize) -> Option<LeadTest> {
+        if !matches!(comparison, Comparison::Equal | Comparison::NotEqual) {
+            let way_out = "name them: `stage in ['mql', 'sql']`".to_owned();
+            self.suggest(at, "stages are compared with `==`, `!=` and `in` only", Some(way_out));
+            return None;
+        }
+        let equal = comparison == Comparison::Equal;
+        let mut by_stage = vec![!equal; self.names.stages.len()];
+        let mut complete = true;
+        for stage in stages {
+            let found = match stage {
+                Constant::Text(name) => self.names.stage(name),
+                _ => None,
+            };
+            match found.and_then(|ix| by_stage.get_mut(ix.ix())) {
+                Some(truth) => *truth = equal,
+                None => {
+                    self.unknown_stage(stage, at);
+                    complete = false;
+                }
+            }
+        }
+        complete.then_some(LeadTest::Stage(by_stage))
+    }
+
+    fn unknown_stage(&mut self, constant: &Constant, at: usize) {
+        match constant {
+            Constant::Text(name) => {
+                let way_out = did_you_mean(name, self.names.stages.names());
+                self.suggest(at, format!("unknown stage `{name}`"), way_out);
+            }
+            _ => self.add(at, "a stage is compared with the id of a stage: `stage == 'mql'`"),
+        }
+    }
+
+    fn disqualified(&mut self, at: usize) -> Option<LeadTest> {
+        if self.scope == LeadScope::Verdict {
+            self.add(at, "a disqualification cannot ask whether the lead is disqualified");
+            return None;
+        }
+        if !self.names.disqualifies {
+            let message = "`disqualified` is never true: no entry of `disqualify` is without `cap_stage`";
+            self.add(at, message);
+            return None;
+        }
+        Some(LeadTest::Disqualified)
+    }
+
+    fn any_definition(&mut self, at: usize) -> Option<LeadTest> {
+        if self.scope == LeadScope::Definition {
+            self.add(at, "a definition cannot ask whether a definition fits");
+            return None;
+        }
+        if !self.names.has_definitions {
+            self.add(at, "`any_definition` is never true: there are no `definitions`");
+            return None;
+        }
+        Some(LeadTest::AnyDefinition)
+    }
+
     // ---- traits
 
+    /// A stored trait or the newest answer to a criterion. `None` after a finding.
     fn lead_trait(&mut self, path: &Path, otherwise: &str) -> Option<TraitIx> {
+        if path.root() == "answers" {
+            let (criterion, at) = self.behind_root(path)?;
+            if !self.names.has_answers {
+                self.add(at, "there are no answers: `frameworks.answers` says where they are read from");
+                return None;
+            }
+            return Some(self.names.answer(&criterion));
+        }
         if path.root() != "traits" {
             if ROOTS.contains(&path.root()) && !otherwise.is_empty() {
                 self.add(path.at(), otherwise);
@@ -276,7 +383,12 @@ impl Reader<'_, '_> {
             }
             return None;
         }
-        let (name, _) = self.behind_root(path)?;
+        let (name, at) = self.behind_root(path)?;
+        if is_kept_name(&name) {
+            let way_out = "give it another name in `traits`: `{from: traits.…}`".to_owned();
+            self.suggest(at, format!("`{name}` is a name that Ripen keeps for itself"), Some(way_out));
+            return None;
+        }
         Some(self.names.stored_trait(&name))
     }
 
@@ -390,10 +502,6 @@ impl Reader<'_, '_> {
 
     fn unknown_lead_name(&mut self, path: &Path) {
         let root = path.root();
-        if LATER.contains(&root) {
-            self.add(path.at(), format!("`{root}` is not executed by this version"));
-            return;
-        }
         if matches!(root, "event" | "page" | "utm" | "properties" | "visit") {
             let message = format!("`{root}` belongs to one activity, this is a condition on a lead");
             let way_out =

@@ -27,33 +27,73 @@ pub(crate) fn event_condition(
 ) -> Option<EventPredicate> {
     let text = node.raw()?.to_owned();
     let (expr, places) = parse(findings, node, &text)?;
-    let mut reader = Reader { findings, names, node, text: &text, places };
+    let mut reader = Reader { findings, names, scope: LeadScope::Stage, node, text: &text, places };
     reader.tree(&expr, &mut Reader::event_leaf)
 }
 
-/// Compiles an `enter` or `exit`. `None` after a finding.
+/// Where a condition on a lead stands: what it may read depends on it, lest two things wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LeadScope {
+    /// `enter` and `exit`, before the stage is known.
+    Stage,
+    /// Audiences, alerts and routes, once the stage is known.
+    Outward,
+    /// A portrait of a sales-ready lead.
+    Definition,
+    /// A disqualification.
+    Verdict,
+    /// A bonus.
+    Bonus,
+}
+
+/// Compiles a condition on a lead. `None` after a finding.
 pub(crate) fn lead_condition(
     findings: &mut Findings<'_>,
     names: &mut Names,
+    scope: LeadScope,
     node: &Node,
 ) -> Option<LeadPredicate> {
     let text = node.raw()?.to_owned();
     let (expr, places) = parse(findings, node, &text)?;
-    let mut reader = Reader { findings, names, node, text: &text, places };
+    let mut reader = Reader { findings, names, scope, node, text: &text, places };
     reader.tree(&expr, &mut Reader::lead_leaf)
 }
 
-/// Resolves a field that stands outside an expression: a key of `once_per`.
+/// Resolves a field that stands outside an expression: a key of `once_per`. `None` after a finding.
 pub(crate) fn key_field(
     findings: &mut Findings<'_>,
     names: &mut Names,
     node: &Node,
 ) -> Option<crate::expression::EventField> {
+    field(findings, names, node, false)
+}
+
+/// Resolves a field whose value is kept with a lead or looked at. `None` after a finding.
+pub(crate) fn value_field(
+    findings: &mut Findings<'_>,
+    names: &mut Names,
+    node: &Node,
+) -> Option<crate::expression::EventField> {
+    field(findings, names, node, true)
+}
+
+fn field(
+    findings: &mut Findings<'_>,
+    names: &mut Names,
+    node: &Node,
+    looked_at: bool,
+) -> Option<crate::expression::EventField> {
     let text = node.raw()?.to_owned();
     let (expr, places) = parse(findings, node, &text)?;
-    let mut reader = Reader { findings, names, node, text: &text, places };
+    let mut reader = Reader { findings, names, scope: LeadScope::Stage, node, text: &text, places };
     match reader.path(&expr) {
-        Some(path) => reader.event_field(&path),
+        Some(path) => {
+            let field = reader.event_field(&path)?;
+            if looked_at {
+                reader.visible(field, path.at())?;
+            }
+            Some(field)
+        }
         None => {
             reader.add(0, format!("`{text}` is not a field of an activity"));
             None
@@ -62,7 +102,7 @@ pub(crate) fn key_field(
 }
 
 fn parse(findings: &mut Findings<'_>, node: &Node, text: &str) -> Option<(IdedExpr, SourceInfo)> {
-    if node.text().is_none() && node.boolean().is_none() {
+    if text.trim().is_empty() || (node.text().is_none() && node.boolean().is_none()) {
         return None; // the shape check has said so
     }
     if let Err((at, message)) = guard::check(text) {
@@ -108,6 +148,8 @@ fn offset_of(text: &str, (line, column): (isize, isize)) -> usize {
 struct Reader<'r, 'a> {
     findings: &'r mut Findings<'a>,
     names: &'r mut Names,
+    /// Where it stands, if it is a condition on a lead.
+    scope: LeadScope,
     node: &'r Node,
     text: &'r str,
     places: SourceInfo,
