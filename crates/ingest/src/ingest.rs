@@ -15,7 +15,7 @@ use crate::needed::{Needed, Projection};
 use crate::outcome::{Aside, DeadReason, Element, FilterReason, Outcome};
 use crate::segment::Message;
 use crate::time::{Arrival, Times};
-use crate::{Format, Source};
+use crate::{Format, Source, ripen};
 
 /// The bounds of a record. Anything beyond is a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,8 +77,11 @@ impl Ingest {
         value: Option<&[u8]>,
         sink: &mut dyn FnMut(Element<'_>),
     ) {
-        let Format::Segment = format;
-        if let Err((reason, detail)) = self.read_checked(source, value, sink) {
+        let read = match format {
+            Format::Segment => self.read_checked(source, value, sink),
+            Format::Ripen => self.read_line(source, value, sink),
+        };
+        if let Err((reason, detail)) = read {
             sink(Element { index: None, outcome: Outcome::DeadLetter { reason, detail } });
         }
     }
@@ -121,6 +124,42 @@ impl Ingest {
         }
         let (batch, envelope) = (message.batch, message.times);
         self.read_batch(batch, envelope, source, sink)
+    }
+
+    /// A line of Ripen's own: its message is read like a tracker's, then completed.
+    fn read_line(
+        &mut self,
+        source: &Source<'_>,
+        value: Option<&[u8]>,
+        sink: &mut dyn FnMut(Element<'_>),
+    ) -> Result<(), Dead> {
+        let value = value.ok_or((DeadReason::Tombstone, "no value".into()))?;
+        if value.len() > self.limits.value_bytes {
+            return Err((DeadReason::TooLarge, format!("{} bytes", value.len()).into()));
+        }
+        let stated = match ripen::Line::parse(value) {
+            Ok(ripen::Line::Activity(stated)) => stated,
+            Ok(ripen::Line::Tick(at_ms)) if self.arrival == Arrival::FromRecord => {
+                sink(Element { index: None, outcome: Outcome::Tick { at_ms } });
+                return Ok(());
+            }
+            Ok(ripen::Line::Tick(_)) => {
+                let detail = "a tick belongs into a file: the clock of a topic is that of its brokers";
+                return Err((DeadReason::WrongShape, detail.into()));
+            }
+            Err(ripen::Refusal::Filtered(reason)) => {
+                sink(Element { index: None, outcome: Outcome::Filtered(reason) });
+                return Ok(());
+            }
+            Err(ripen::Refusal::Dead(reason, detail)) => return Err((reason, detail)),
+        };
+        let (arrival, max_future_ms) = (self.arrival, self.max_future_ms);
+        self.read_checked(source, Some(stated.message.as_bytes()), &mut |mut element| {
+            if let Outcome::Accepted { activity, .. } = &mut element.outcome {
+                stated.complete(activity, arrival, source.timestamp_ms, max_future_ms);
+            }
+            sink(element);
+        })
     }
 
     fn read_batch(

@@ -18,6 +18,7 @@ mod needed;
 mod outcome;
 mod page;
 mod privacy;
+mod ripen;
 mod segment;
 mod time;
 
@@ -46,16 +47,19 @@ pub struct Source<'a> {
 pub enum Format {
     /// JSON of Segment, `RudderStack` and their like: one message, or a batch envelope.
     Segment,
+    /// Ripen's own activities: one JSON object, see `schemas/ripen-input.v1.schema.json`.
+    Ripen,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 1] = [Format::Segment];
+    pub const ALL: [Format; 2] = [Format::Segment, Format::Ripen];
 
     /// Its word in configuration and on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Format::Segment => "segment",
+            Format::Ripen => "ripen",
         }
     }
 

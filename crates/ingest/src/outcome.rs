@@ -28,6 +28,11 @@ pub enum Outcome<'a> {
         /// What was read beside it and does not travel.
         aside: Aside<'a>,
     },
+    /// It says that time has passed, on a log of its own.
+    Tick {
+        /// The instant that has been reached, ms UTC.
+        at_ms: i64,
+    },
     /// It is well formed and deliberately not scored.
     Filtered(FilterReason),
     /// It cannot be read. The original bytes belong into the dead letters.
@@ -83,11 +88,13 @@ pub enum DeadReason {
     InvalidUtf8,
     /// It has no value.
     Tombstone,
+    /// It is of a kind that this version does not execute.
+    Unsupported,
 }
 
 impl DeadReason {
     /// Every reason.
-    pub const ALL: [DeadReason; 8] = [
+    pub const ALL: [DeadReason; 9] = [
         Self::NotJson,
         Self::WrongShape,
         Self::NoId,
@@ -96,6 +103,7 @@ impl DeadReason {
         Self::TooDeep,
         Self::InvalidUtf8,
         Self::Tombstone,
+        Self::Unsupported,
     ];
 
     /// The reason's word in headers and metrics.
@@ -109,6 +117,7 @@ impl DeadReason {
             Self::TooDeep => "too_deep",
             Self::InvalidUtf8 => "invalid_utf8",
             Self::Tombstone => "tombstone",
+            Self::Unsupported => "unsupported_record",
         }
     }
 }

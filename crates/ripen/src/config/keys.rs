@@ -145,9 +145,9 @@ pub const KEYS: &[Key] = &[
     key("sources[].topic", Kind::Text, Required, "The topic's full name."),
     key(
         "sources[].format",
-        Kind::Choice(&["segment"]),
+        Kind::Choice(&["segment", "ripen"]),
         Required,
-        "Its format. `segment`: Segment, RudderStack and Jitsu JSON, single messages or batches.",
+        "Its format. `segment`: Segment, RudderStack and Jitsu JSON, single messages or batches. `ripen`: Ripen's own activities, one JSON object a record.",
     ),
     key(
         "ingest.start",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ripen_ingest::{Arrival, DeadReason, Element, Format, Ingest, Limits, Needed, Source};
-use ripen_records::{Activity, ActivityRecord, Topics, encode_activity};
+use ripen_records::{Activity, ActivityRecord, Tick, Topics, encode_activity};
 use ripen_runtime::{Blocked, Headers, Operator, OutRecord, Outbox, Outcome, Record, To, Wiring};
 
 use super::blocked::no_model;
@@ -93,6 +93,10 @@ impl Operator for IngestOperator {
                     }
                 }
             }
+            ripen_ingest::Outcome::Tick { at_ms } => {
+                write_tick(topics, at_ms, encoded, out);
+                counts.add("ticked");
+            }
             ripen_ingest::Outcome::Filtered(reason) => counts.add(reason.as_str()),
             ripen_ingest::Outcome::DeadLetter { reason, detail } => {
                 counts.add_dead_letter(reason.as_str());
@@ -173,6 +177,20 @@ fn write_activity(
         timestamp_ms: Some(arrival_ms),
     });
     Ok(())
+}
+
+/// Ticks come from files only, and a file's log has one partition of activities.
+fn write_tick(topics: &Topics, at_ms: i64, encoded: &mut Vec<u8>, out: &mut Outbox) {
+    encoded.clear();
+    encode_activity(&ActivityRecord::Tick(Tick { wall_ms: at_ms }), encoded).expect("a tick fits its schema");
+    out.push(&OutRecord {
+        topic: &topics.activities,
+        to: To::Partition(0),
+        key: None,
+        value: Some(encoded),
+        headers: Headers::EMPTY,
+        timestamp_ms: Some(at_ms),
+    });
 }
 
 #[cfg(test)]
