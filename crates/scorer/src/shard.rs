@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use ripen_model::Model;
-use ripen_records::{ActivityRecord, Decision, Switch};
+use ripen_records::{ActivityRecord, Decision, Field, Switch};
 
 use crate::error::{FilterReason, Refused, StateError};
 use crate::layout::{self, STATE_FORMAT};
@@ -228,6 +228,18 @@ impl Shard {
             ActivityRecord::Switch(_) => Ok(Applied::Switched),
             other => Err(unsupported(other)),
         }
+    }
+
+    /// Sets traits of a lead as if they had been known since `at_ms`, by their names in the model and without an
+    /// activity; a lead that is not there yet is born then. For the tests inside a model: nothing is evaluated, and a
+    /// value that any activity from `at_ms` on carries is newer. Staged.
+    ///
+    /// # Errors
+    /// See [`Refused`]: no model, no lead id, committed bytes that cannot be read.
+    pub fn preset_traits(&mut self, lead_id: &str, traits: &[Field<'_>], at_ms: i64) -> Result<(), Refused> {
+        check_timestamp(at_ms)?;
+        let active = self.active.as_ref().ok_or(Refused::NoModel)?;
+        self.work.preset_traits(active, lead_id, traits, at_ms)
     }
 
     /// Gives one changelog record for each touched lead, in the order in which they were touched: its id, and its

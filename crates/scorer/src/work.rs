@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use ripen_model::compiled::TraitSource;
 use ripen_model::expression::EventField;
-use ripen_records::{Activity, Cause, Decision, IdKind, LeadId};
+use ripen_records::{Activity, Cause, Decision, Field, IdKind, Input, LeadId, Origin, Text};
 
 use crate::count::{self, Effects};
 use crate::deadlines;
@@ -197,6 +198,34 @@ impl Work {
         Ok(Applied::Accepted { counted: scratch.effects.counted.len() as u16, is_new_lead: !alive })
     }
 
+    /// Keeps traits by their names, as an activity of `at_ms` without anything else would carry them.
+    pub(crate) fn preset_traits(
+        &mut self,
+        active: &Active,
+        lead_id: &str,
+        traits: &[Field<'_>],
+        at_ms: i64,
+    ) -> Result<(), Refused> {
+        LeadId::parse(lead_id)?;
+        let plan = &*active.plan;
+        let activity = presetting(plan, traits, at_ms);
+        let Work { overlay, base, memo, .. } = self;
+        let key = LeadKey::of(lead_id);
+        let alive = overlay.touch(base, plan, key)?.is_some_and(|touched| !touched.is_removed);
+        let touched = if alive { overlay.touch(base, plan, key)? } else { None };
+        let touched = match touched {
+            Some(touched) => touched,
+            None => overlay.begin(key, lead_id, at_ms, active.epoch),
+        };
+        touched.is_removed = false;
+        touched.is_changed = true;
+        let moment = Moment::new(plan, memo, &activity, false, at_ms);
+        for (ix, value) in moment.carried_traits() {
+            touched.lead.keep_trait(ix, at_ms, 0, value);
+        }
+        Ok(())
+    }
+
     /// A lead as it stands in the open transaction.
     pub(crate) fn view(&self, plan: &Plan, key: LeadKey, at_ms: i64) -> Result<Option<LeadView>, StateError> {
         if let Some(touched) = self.overlay.get(key) {
@@ -314,6 +343,41 @@ fn note(plan: &Plan, lead: &mut Lead, moment: &Moment<'_>, counted: &[u16]) {
         dwell_ms: moment.dwell_ms(),
     };
     lead.history.add(entry, plan.history);
+}
+
+/// An activity that carries these traits where the model reads them first.
+fn presetting<'a>(plan: &'a Plan, traits: &[Field<'a>], at_ms: i64) -> Activity<'a> {
+    let model = &plan.model;
+    let (mut of_record, mut properties) = (Vec::new(), Vec::new());
+    for definition in &model.traits {
+        let value = traits.iter().find(|field| *field.name == *definition.name).map(|field| &field.value);
+        let (Some(value), Some(source)) = (value.cloned(), definition.from.first()) else { continue };
+        match source {
+            TraitSource::Trait(ix) => {
+                let name = Text::from(model.record_traits[ix.ix()].as_str());
+                of_record.push(Field { name, value });
+            }
+            TraitSource::Property(ix) => {
+                let name = Text::from(model.properties[ix.ix()].as_str());
+                properties.push(Field { name, value });
+            }
+        }
+    }
+    Activity {
+        event_id: Text::from(""),
+        name: Text::from(""),
+        t_ms: at_ms,
+        arrival_ms: at_ms,
+        clamped: false,
+        origin: Origin::Server,
+        ids: Vec::new(),
+        session: None,
+        page: None,
+        utm: None,
+        properties,
+        traits: of_record,
+        input: Input { topic: Text::from(""), partition: 0, offset: 0 },
+    }
 }
 
 fn lead_id_of(overlay: &Overlay, base: &Base, key: LeadKey) -> Option<Box<str>> {
