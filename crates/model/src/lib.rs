@@ -5,7 +5,8 @@
 //!
 //! The way of a file: `yaml` makes a tree with places, `shape` checks it against `language`, `compile` resolves
 //! names section by section, `predicate` turns expressions into trees over typed atoms, `bounds` checks the size
-//! of a lead's state. Every finding on the way is collected and reported at once.
+//! of a lead's state. Every finding on the way is collected and reported at once. `schema` prints `language` for
+//! editors.
 
 mod bounds;
 mod compile;
@@ -20,6 +21,7 @@ mod names;
 pub mod number;
 pub mod pages;
 mod predicate;
+mod schema;
 mod shape;
 mod words;
 mod yaml;
@@ -32,3 +34,4 @@ pub use evaluate::compare;
 pub use findings::{Finding, ModelErrors};
 pub use lint::{Level, LintFinding, lint, lint_sample};
 pub use number::{canonical_text, parse_micros, plain_decimal_micros};
+pub use schema::schema;

@@ -58,7 +58,6 @@ pub(crate) struct Rest {
     pub(crate) keys: &'static Shape,
     pub(crate) values: &'static Shape,
     /// What such a key is, for editors.
-    #[expect(dead_code, reason = "printed by the schema alone")]
     pub(crate) about: &'static str,
 }
 
@@ -69,7 +68,6 @@ pub(crate) struct Key {
     pub(crate) shape: Shape,
     pub(crate) required: bool,
     /// What it is for, for editors.
-    #[expect(dead_code, reason = "printed by the schema alone")]
     pub(crate) about: &'static str,
 }
 
