@@ -47,17 +47,6 @@ pub enum ActivationError {
         /// Who is missing.
         missing: String,
     },
-    /// Leads would have to be converted.
-    #[error(
-        "model {active} is active, and this version does not convert leads from one model to another; \
-         activate {new} under another prefix"
-    )]
-    OtherModel {
-        /// The hash of the active model.
-        active: String,
-        /// The id and version of the new one.
-        new: String,
-    },
     /// A record of the models topic that was not written by an activation.
     #[error("model {hash} in topic {topic} has no epoch: it was not written by `ripen model activate`")]
     Foreign {
@@ -95,15 +84,13 @@ pub fn activate<L: Log>(
         return Err(ActivationError::Agreement { id: model.id.clone(), missing: missing.join(", ") });
     }
     let partitions = partition_count(log, &topics.activities)?;
-    let active = active_model(log, topics, wait)?;
-    if let Some(active) = active {
-        if active.hash == model.hash {
-            return Ok(Activated::Already(active));
-        }
-        let new = format!("{} version {}", model.id, model.version);
-        return Err(ActivationError::OtherModel { active: active.hash, new });
+    let before = active_model(log, topics, wait)?;
+    if let Some(active) = before.as_ref().filter(|active| active.hash == model.hash) {
+        return Ok(Activated::Already(active.clone()));
     }
-    let active = ActiveModel { hash: model.hash.clone(), epoch: 1 };
+    // Going back to an older model is an activation like any other.
+    let epoch = before.map_or(1, |before| before.epoch + 1);
+    let active = ActiveModel { hash: model.hash.clone(), epoch };
     let mut out = Outbox::default();
     push_activation(&mut out, topics, &active, text, partitions, at_ms);
     log.begin()?;
@@ -255,8 +242,20 @@ mod tests {
             &MODEL.replace("requires_agreement_of: [marketing]", "requires_agreement_of: [marketing, sales]"),
             "model tiny needs the agreement of sales",
         );
-        activate_text(&log, &topics, MODEL).unwrap();
-        check(&MODEL.replace("version: 1", "version: 2"), "activate tiny version 2 under another prefix");
+    }
+
+    #[test]
+    fn another_model_and_the_way_back_are_activations() {
+        let topics = Topics::with_prefix("t-");
+        let log = log(&topics);
+        let next = MODEL.replace("version: 1", "version: 2");
+        let epochs = [MODEL, next.as_str(), next.as_str(), MODEL].map(|text| {
+            match activate_text(&log, &topics, text).unwrap() {
+                Activated::Now(active) => (true, active.epoch),
+                Activated::Already(active) => (false, active.epoch),
+            }
+        });
+        assert_eq!(epochs, [(true, 1), (true, 2), (false, 2), (true, 3)]);
     }
 
     #[test]

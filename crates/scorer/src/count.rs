@@ -47,11 +47,16 @@ pub(crate) fn accept(lead: &Lead, moment: &Moment<'_>, late_accept_ms: i64) -> R
 /// Keeps the event id, and forgets the oldest ones: those older than `late_accept`, then the smallest (t, id).
 /// What is forgotten raises the floor, so nothing can count twice; the new one may be forgotten at once.
 pub(crate) fn remember(plan: &Plan, lead: &mut Lead, moment: &Moment<'_>, counted: &[u16], at_ms: i64) {
-    let time = &plan.model.time;
     let set = lead.sets.intern(counted);
     let remembered = Remembered { t_ms: moment.t_ms, id: moment.id, set };
     let place = lead.remembered.partition_point(|r| (r.t_ms, r.id) < (remembered.t_ms, remembered.id));
     lead.remembered.insert(place, remembered);
+    forget_oldest(plan, lead, at_ms);
+}
+
+/// Forgets event ids that are too old, then those that are too many.
+pub(crate) fn forget_oldest(plan: &Plan, lead: &mut Lead, at_ms: i64) {
+    let time = &plan.model.time;
     let too_old = lead.remembered.partition_point(|r| at_ms - r.t_ms > time.late_accept_ms);
     let too_many = lead.remembered.len().saturating_sub(usize::from(time.remember));
     for forgotten in lead.remembered.drain(..too_old.max(too_many)) {

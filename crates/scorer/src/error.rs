@@ -7,17 +7,24 @@ pub enum FilterReason {
     Duplicate,
     /// It is older than `late_accept`, or older than what the lead still remembers.
     Late,
+    /// It arrived before its lead was erased.
+    Erased,
+    /// Its lead was erased for good.
+    Suppressed,
 }
 
 impl FilterReason {
     /// Every reason.
-    pub const ALL: [FilterReason; 2] = [FilterReason::Duplicate, FilterReason::Late];
+    pub const ALL: [FilterReason; 4] =
+        [FilterReason::Duplicate, FilterReason::Late, FilterReason::Erased, FilterReason::Suppressed];
 
     /// The word in metrics and traces.
     pub const fn as_str(self) -> &'static str {
         match self {
             FilterReason::Duplicate => "duplicate",
             FilterReason::Late => "late",
+            FilterReason::Erased => "erased",
+            FilterReason::Suppressed => "suppressed",
         }
     }
 }
@@ -31,7 +38,7 @@ pub enum Refused {
     /// A kind of record that is not executed yet. A dead letter.
     #[error("records of kind {kind} are not executed yet")]
     Unsupported {
-        /// `link`, `transfer`, `point` or `erase`.
+        /// `point`.
         kind: &'static str,
     },
     /// The key is no lead id. A dead letter.
@@ -58,14 +65,6 @@ pub enum Refused {
         named: String,
         /// The hash of the model.
         given: String,
-    },
-    /// Another model is active; leads are not converted yet. Blocks.
-    #[error("switch from model {active} to {asked} is not executed yet")]
-    SwitchAgain {
-        /// The active model's hash.
-        active: String,
-        /// The hash asked for.
-        asked: String,
     },
     /// The lead's committed bytes cannot be read. Blocks.
     #[error("{0}")]
@@ -117,6 +116,12 @@ pub enum StateError {
         written: String,
         /// The hash of the model given.
         given: String,
+    },
+    /// A lead was written under a model that is not known here.
+    #[error("state was written in epoch {epoch}, whose model is not known here")]
+    Epoch {
+        /// The epoch.
+        epoch: u32,
     },
     /// A text is not UTF-8.
     #[error("state holds a text that is not UTF-8")]

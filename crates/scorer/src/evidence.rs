@@ -59,6 +59,28 @@ pub(crate) fn count(octaves: &mut Vec<Octave>, slot: u16, of: &Slot, t_ms: i64, 
     }
 }
 
+/// Adds to `octaves`, under another half-life, what `rest` weighs at `at_ms`.
+pub(crate) fn carry(
+    rest: &[Octave],
+    half_life_ms: Option<i64>,
+    octaves: &mut Vec<Octave>,
+    slot: u16,
+    new_half_life_ms: Option<i64>,
+    at_ms: i64,
+) {
+    let decay = Decay::at(at_ms, half_life_ms);
+    let value = (u128::from(decay.live(rest)) * u128::from(decay.m)) >> 32;
+    let (k, unit) = contribution(at_ms, new_half_life_ms);
+    let weight = u64::try_from((value * u128::from(unit)) >> 32).unwrap_or(u64::MAX);
+    if weight == 0 {
+        return;
+    }
+    match octaves.binary_search_by(|octave| (octave.slot, octave.k).cmp(&(slot, k))) {
+        Ok(at) => octaves[at].weight = octaves[at].weight.saturating_add(weight),
+        Err(at) => octaves.insert(at, Octave { slot, k, weight }),
+    }
+}
+
 /// Drops octaves that weigh nothing at `at_ms` and ever after.
 pub(crate) fn prune(octaves: &mut Vec<Octave>, slots: &[Slot], at_ms: i64) {
     octaves.retain(|o| match slots[usize::from(o.slot)].half_life_ms {

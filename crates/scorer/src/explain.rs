@@ -48,7 +48,8 @@ pub(crate) fn decide(
 ) -> u32 {
     let before = out.len();
     let ends = matches!(of.cause, Cause::Forgotten | Cause::Erased);
-    let has_moved = evaluation.from != evaluation.to;
+    // A life that was told of is told to be over, in whatever stage it ends.
+    let has_moved = evaluation.has_moved() || (ends && seq > 1);
     let seq_of = |out: &Vec<Decision>| seq + (out.len() - before) as u32;
     if has_moved && !ends {
         out.push(stage_decision(view, evaluation, seq_of(out), of));
@@ -111,6 +112,21 @@ fn is_of_the_whole(cause: Cause) -> bool {
     matches!(cause, Cause::Merge | Cause::ModelChange | Cause::Forgotten | Cause::Erased)
 }
 
+/// A lead leaves an audience that the model does not name any more.
+pub(crate) fn left_gone_audience(
+    view: &View<'_>,
+    audience: String,
+    seq: u32,
+    of: Circumstances<'_>,
+) -> Decision {
+    decision(view, seq, Change::AudienceChange(AudienceChange { audience, entered: false }), of)
+}
+
+/// The last decision of a lead that another one has absorbed.
+pub(crate) fn merged_into(view: &View<'_>, survivor: &str, seq: u32, of: Circumstances<'_>) -> Decision {
+    decision(view, seq, Change::MergedInto(survivor.to_owned()), of)
+}
+
 /// A decision without decisive activities and atoms.
 fn decision(view: &View<'_>, seq: u32, change: Change, of: Circumstances<'_>) -> Decision {
     let View { plan, lead, at_ms, .. } = *view;
@@ -159,11 +175,12 @@ fn decision(view: &View<'_>, seq: u32, change: Change, of: Circumstances<'_>) ->
 fn stage_change(plan: &Plan, evaluation: &Evaluation) -> Change {
     let stage = |ix: u16| &plan.model.stages[usize::from(ix)];
     let (from, to) = (stage(evaluation.from), stage(evaluation.to));
+    let gone = evaluation.gone.as_ref();
     let passed = evaluation.set.iter().filter(|stage| **stage < evaluation.to);
     Change::StageChange(StageChange {
-        from: from.id.clone(),
+        from: gone.map_or(&from.id, |(id, _)| id).clone(),
         to: to.id.clone(),
-        from_owner: from.owner.clone(),
+        from_owner: gone.map_or(&from.owner, |(_, owner)| owner).clone(),
         to_owner: to.owner.clone(),
         passed: passed.map(|passed| stage(*passed).id.clone()).collect(),
     })

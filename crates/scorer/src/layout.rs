@@ -6,13 +6,15 @@
 //! header   kind u8 · format u8 · flags u16 · epoch u32 · deadline · born · last · seq u32 · stage u16
 //!          · id bytes u16 · counts u16 × 9                                                            52 bytes
 //! id       the lead id
-//! then, each if flagged: accepted (if not last) · floor · known since · stage since (if not born)     6 each
+//! then, each if flagged: accepted (if not last) · floor · known since · stage since (if not born)
+//!          · erased                                                                                  6 each
 //! visit    number u32 · pages u32 · start · last, then if flagged: gap · session u64                  20 to 34
 //! then, each if flagged:
 //! stay     since · handed over u8                                                                     7
 //! clock    stage u16 · start · steps u8 · answered u8                                                 10
 //! value    millionths i64                                                                             8
 //! touch    first, last: t · id u64 · which texts u8 · for each: bytes u8 · text                       15 + n
+//! ids      absorbed ids u8 · for each: bytes u16 · id                                                 1 + n
 //! rare     counts u8 × 6 · cool-downs, holds: stage u16 · until · clears: score u16 · t
 //!          · verdicts, audiences: place u16 · alerts: place u16 · on u8 · fired                       6 + n
 //! then, in the order of the counts:
@@ -25,6 +27,7 @@
 //! stray    t · id u64, for each such key                                                              14
 //! summed   place among the keys u16 · millionths i64                                                  10
 //! trait    trait u16 · t · id u64 · tag u8 · value                                                    17 + n
+//! stub     bytes u16 · the id that it was merged into; only there, and nothing else
 //! history  bytes, their number being the last of the counts
 //! ```
 //!
@@ -35,8 +38,8 @@ use ripen_model::Model;
 use crate::error::StateError;
 use crate::evidence::{OCTAVES, Octave};
 use crate::lead::{
-    AlertMark, Cleared, Clock, FactMark, Key, Latch, Lead, NEVER, Remembered, StageUntil, Stay, StoredTrait,
-    Touch, TraitList, TraitValue, Visit,
+    AlertMark, Cleared, Clock, FactMark, Key, Latch, Lead, NEVER, Remembered, StageUntil, Standing, Stay,
+    StoredTrait, Touch, TraitList, TraitValue, Visit,
 };
 use crate::plan::Plan;
 
@@ -44,6 +47,9 @@ use crate::plan::Plan;
 pub const STATE_FORMAT: u16 = 1;
 
 const KIND_LEAD: u8 = 0;
+const KIND_STUB: u8 = 1;
+const KIND_ERASED: u8 = 2;
+const KIND_SUPPRESSED: u8 = 3;
 const HEADER_BYTES: usize = 52;
 const COUNTS: usize = 9;
 const HAS_VISIT: u16 = 1;
@@ -59,6 +65,8 @@ const HAS_VALUE: u16 = 1 << 9;
 const HAS_FIRST_TOUCH: u16 = 1 << 10;
 const HAS_LAST_TOUCH: u16 = 1 << 11;
 const HAS_RARE: u16 = 1 << 12;
+const HAS_ERASED: u16 = 1 << 13;
+const HAS_IDS: u16 = 1 << 14;
 
 /// In place of an event: it is not remembered any more, or a visit's beginning.
 const STRAY: u16 = u16::MAX;
@@ -69,6 +77,8 @@ const EARLIEST: i64 = -(1 << 47);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header<'a> {
     pub(crate) deadline_ms: i64,
+    /// The model that it was written under.
+    pub(crate) epoch: u32,
     pub(crate) lead_id: &'a str,
 }
 
@@ -80,17 +90,17 @@ pub(crate) fn header(bytes: &[u8]) -> Result<Header<'_>, StateError> {
     if format != STATE_FORMAT {
         return Err(StateError::Format { format });
     }
-    if kind != KIND_LEAD {
+    if kind > KIND_SUPPRESSED {
         return Err(StateError::Kind { kind });
     }
     reader.u16()?;
-    reader.u32()?;
+    let epoch = reader.u32()?;
     let deadline_ms = reader.instant()?;
     reader.at = HEADER_BYTES - 2 * COUNTS - 2;
     let id_bytes = usize::from(reader.u16()?);
     reader.at = HEADER_BYTES;
     let lead_id = std::str::from_utf8(reader.take(id_bytes)?).map_err(|_| StateError::Text)?;
-    Ok(Header { deadline_ms, lead_id })
+    Ok(Header { deadline_ms, epoch, lead_id })
 }
 
 /// Room to encode in.
@@ -111,6 +121,10 @@ impl Encoding {
         self.header(lead);
         self.visit(lead);
         self.sales(lead);
+        if !lead.ids.is_empty() {
+            self.bytes.push(lead.ids.len() as u8);
+            lead.ids.iter().for_each(|id| self.text(id));
+        }
         self.rare(lead);
         self.stages(plan, lead);
         self.memory(lead);
@@ -121,6 +135,14 @@ impl Encoding {
             encode_value(&stored.value, &mut self.bytes);
         }
         self.bytes.extend(&lead.history.0);
+        if let Standing::MergedInto(parent) = &lead.standing {
+            self.text(parent);
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len() as u16);
+        self.bytes.extend(text.as_bytes());
     }
 
     fn order_sets(&mut self, lead: &Lead) {
@@ -139,7 +161,13 @@ impl Encoding {
     }
 
     fn header(&mut self, lead: &Lead) {
-        self.bytes.extend([KIND_LEAD, STATE_FORMAT as u8]);
+        let kind = match &lead.standing {
+            Standing::Alive => KIND_LEAD,
+            Standing::MergedInto(_) => KIND_STUB,
+            Standing::Erased { is_suppressed: false } => KIND_ERASED,
+            Standing::Erased { is_suppressed: true } => KIND_SUPPRESSED,
+        };
+        self.bytes.extend([kind, STATE_FORMAT as u8]);
         self.number(flags(lead));
         self.bytes.extend(lead.epoch.to_le_bytes());
         self.instant(lead.deadline_ms);
@@ -176,6 +204,9 @@ impl Encoding {
         }
         if lead.stage_since_ms != lead.born_ms {
             self.instant(lead.stage_since_ms);
+        }
+        if lead.erased_ms != NEVER {
+            self.instant(lead.erased_ms);
         }
     }
 
@@ -324,14 +355,25 @@ pub(crate) fn decode(plan: &Plan, bytes: &[u8], lead: &mut Lead) -> Result<(), S
     lead.floor_ms = flagged(HAS_FLOOR)?.unwrap_or(NEVER);
     lead.known_since_ms = flagged(HAS_KNOWN)?;
     lead.stage_since_ms = flagged(HAS_STAGE_SINCE)?.unwrap_or(lead.born_ms);
+    lead.erased_ms = flagged(HAS_ERASED)?.unwrap_or(NEVER);
     if flags & HAS_VISIT != 0 {
         lead.visit = Some(reader.visit(flags)?);
     }
     reader.sales(plan, lead, flags)?;
+    if flags & HAS_IDS != 0 {
+        let ids = usize::from(reader.u8()?);
+        reader.fill(&mut lead.ids, ids, |reader| reader.text().map(Into::into))?;
+    }
     if flags & HAS_RARE != 0 {
         reader.rare(plan, lead)?;
     }
     reader.lists(plan, lead, counts)?;
+    lead.standing = match bytes[0] {
+        KIND_STUB => Standing::MergedInto(reader.text()?.into()),
+        KIND_ERASED => Standing::Erased { is_suppressed: false },
+        KIND_SUPPRESSED => Standing::Erased { is_suppressed: true },
+        _ => Standing::Alive,
+    };
     match lead.history.trailing_bytes() + (bytes.len() - reader.at) {
         0 => Ok(()),
         bytes => Err(StateError::Trailing { bytes }),
@@ -368,6 +410,8 @@ fn flags(lead: &Lead) -> u16 {
         | flag(lead.touches.first.is_some(), HAS_FIRST_TOUCH)
         | flag(lead.touches.last.is_some(), HAS_LAST_TOUCH)
         | flag(rare_counts(lead) != [0; RARE], HAS_RARE)
+        | flag(lead.erased_ms != NEVER, HAS_ERASED)
+        | flag(!lead.ids.is_empty(), HAS_IDS)
 }
 
 fn current_octave(plan: &Plan, slot: u16, last_ms: i64) -> i64 {

@@ -16,6 +16,11 @@ pub(crate) const NEVER: i64 = i64::MIN;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Lead {
     pub(crate) id: String,
+    pub(crate) standing: Standing,
+    /// Ids that it has absorbed, in the order in which it did.
+    pub(crate) ids: Vec<Box<str>>,
+    /// What arrived up to here before an erasure is not wanted any more; [`NEVER`] for no erasure.
+    pub(crate) erased_ms: i64,
     /// Arrival of the life's first activity.
     pub(crate) born_ms: i64,
     /// The armed deadline: never later than the first instant at which anything may change by itself.
@@ -69,6 +74,21 @@ pub(crate) struct Lead {
     /// By trait.
     pub(crate) traits: Vec<StoredTrait>,
     pub(crate) history: History,
+}
+
+/// What an id stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Standing {
+    /// A lead.
+    #[default]
+    Alive,
+    /// Another lead has absorbed it: what arrives goes there.
+    MergedInto(Box<str>),
+    /// Erased and not come back.
+    Erased {
+        /// Nothing is accepted again.
+        is_suppressed: bool,
+    },
 }
 
 /// The newest visit.
@@ -321,6 +341,16 @@ impl History {
         }
     }
 
+    /// Takes in another history, by event time.
+    pub(crate) fn merge(&mut self, other: &History, most: usize) {
+        let own = std::mem::take(self);
+        let mut entries: Vec<HistoryEntry<'_>> = own.iter().chain(other.iter()).collect();
+        entries.sort_by_key(|entry| (entry.t_ms, entry.id));
+        entries.dedup_by_key(|entry| (entry.t_ms, entry.id));
+        entries.into_iter().for_each(|entry| self.put(entry));
+        self.cut_to(most);
+    }
+
     /// What the activity `id` was about, if that is still known.
     pub(crate) fn about(&self, id: u64) -> Option<&str> {
         let id = (id >> 32) as u32;
@@ -438,6 +468,9 @@ impl Lead {
     pub(crate) fn begin(&mut self, id: &str, born_ms: i64, epoch: u32) {
         self.id.clear();
         self.id.push_str(id);
+        self.standing = Standing::Alive;
+        self.ids.clear();
+        self.erased_ms = NEVER;
         self.born_ms = born_ms;
         self.deadline_ms = i64::MAX;
         self.last_ms = born_ms;

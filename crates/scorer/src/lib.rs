@@ -10,14 +10,17 @@
 //! open transaction), `shard`.
 
 mod calendar;
+mod convert;
 mod count;
 mod deadlines;
 mod error;
 mod evidence;
 mod explain;
+mod identity;
 mod layout;
 mod lead;
 mod lead_key;
+mod merge;
 mod meta;
 mod moment;
 mod outlook;
@@ -34,6 +37,7 @@ mod visit;
 mod work;
 
 pub use error::{FilterReason, Refused, StateError};
+pub use identity::Sent;
 pub use layout::STATE_FORMAT;
 pub use lead_key::{Base, KeyHasher, LeadKey};
 pub use shard::{Applied, Budget, SEMANTICS, Shard};

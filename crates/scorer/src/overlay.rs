@@ -9,7 +9,7 @@ use crate::error::StateError;
 use crate::layout;
 use crate::lead::Lead;
 use crate::lead_key::{Base, KeyHasher, LeadKey};
-use crate::plan::Plan;
+use crate::shard::Active;
 
 /// Leads whose room is kept between transactions; a transaction may touch more.
 const KEPT_LEADS: usize = 8_192;
@@ -42,7 +42,7 @@ impl Overlay {
     pub(crate) fn touch(
         &mut self,
         base: &Base,
-        plan: &Plan,
+        active: &Active,
         key: LeadKey,
     ) -> Result<Option<&mut Touched>, StateError> {
         if let Some(place) = self.places.get(&key) {
@@ -50,6 +50,7 @@ impl Overlay {
         }
         let Some(bytes) = base.get(&key) else { return Ok(None) };
         let touched = self.room();
+        let plan = active.plan_of(layout::header(&bytes)?.epoch)?;
         layout::decode(plan, &bytes, &mut touched.lead)?;
         Ok(Some(self.take_room(key)))
     }
@@ -66,6 +67,11 @@ impl Overlay {
         touched.lead.begin(lead_id, born_ms, epoch);
         touched.is_removed = true;
         touched
+    }
+
+    /// Every touched lead.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Touched> {
+        self.leads[..self.places.len()].iter()
     }
 
     /// The touched leads that have changed.

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use ripen_model::Model;
 use ripen_records::{ActivityRecord, Decision, Field, Switch};
 
+use crate::convert::Mapping;
 use crate::error::{FilterReason, Refused, StateError};
+use crate::identity::Sent;
 use crate::layout::{self, STATE_FORMAT};
 use crate::lead_key::{Base, LeadKey, new_base};
 use crate::meta::{self, Meta};
@@ -21,6 +23,9 @@ pub const SEMANTICS: u16 = 1;
 
 /// Timestamps lie within ±2⁴⁶ ms of 1970: the years −260 to 4199, where no sum of them overflows.
 const LATEST_MS: i64 = 1 << 46;
+
+/// Leads that one tick brings to another model: some milliseconds of work.
+const SWEPT_PER_TICK: usize = 256;
 
 /// No event time lies before this.
 pub(crate) const EARLIEST_MS: i64 = -LATEST_MS;
@@ -40,6 +45,54 @@ pub struct Shard {
 pub(crate) struct Active {
     pub(crate) epoch: u32,
     pub(crate) plan: Arc<Plan>,
+    /// The instant from which on it holds, ms UTC.
+    pub(crate) switched_ms: i64,
+    /// Models that leads may still stand under.
+    pub(crate) older: Vec<Older>,
+}
+
+/// A model that held before.
+#[derive(Debug, Clone)]
+pub(crate) struct Older {
+    epoch: u32,
+    plan: Arc<Plan>,
+    /// To the active model.
+    mapping: Arc<Mapping>,
+}
+
+impl Active {
+    fn new(epoch: u32, plan: Arc<Plan>, switched_ms: i64) -> Active {
+        Active { epoch, plan, switched_ms, older: Vec::new() }
+    }
+
+    /// The model that a lead of this epoch was written under.
+    pub(crate) fn plan_of(&self, epoch: u32) -> Result<&Arc<Plan>, StateError> {
+        if epoch == self.epoch {
+            return Ok(&self.plan);
+        }
+        self.older(epoch).map(|older| &older.plan)
+    }
+
+    /// How a lead of an older epoch is brought to the active model.
+    pub(crate) fn mapping_of(&self, epoch: u32) -> Result<&Mapping, StateError> {
+        self.older(epoch).map(|older| &*older.mapping)
+    }
+
+    fn older(&self, epoch: u32) -> Result<&Older, StateError> {
+        self.older.iter().find(|older| older.epoch == epoch).ok_or(StateError::Epoch { epoch })
+    }
+
+    /// Puts another model in its place.
+    fn replaced_by(&self, epoch: u32, plan: Arc<Plan>, switched_ms: i64) -> Active {
+        let before =
+            self.older.iter().map(|older| (older.epoch, &older.plan)).chain([(self.epoch, &self.plan)]);
+        let older = before.map(|(epoch, was)| Older {
+            epoch,
+            plan: Arc::clone(was),
+            mapping: Arc::new(Mapping::new(was, &plan)),
+        });
+        Active { older: older.collect(), ..Active::new(epoch, plan, switched_ms) }
+    }
 }
 
 /// How many deadlines may be fired before the caller wants to commit.
@@ -75,6 +128,16 @@ pub enum Applied {
     },
     /// An activity was not counted.
     Filtered(FilterReason),
+    /// The id belongs to another lead: the record was sent on.
+    Forwarded,
+    /// Two ids are one person, or have been.
+    Linked,
+    /// A link that the rules of identity refuse (S1).
+    LinkRefused,
+    /// Another lead was taken in.
+    Merged,
+    /// A life was ended on request.
+    Erased,
     /// Only time passed.
     Ticked,
     /// A switch: deadlines before it have been fired, [`Shard::switch`] activates its model.
@@ -143,32 +206,50 @@ impl Shard {
     /// The active epoch and model hash; after [`Shard::restore_meta`] those of the state.
     pub fn epoch(&self) -> Option<(u32, &str)> {
         let active = self.active.as_ref().map(|active| (active.epoch, active.plan.model.hash.as_str()));
-        let restored = || self.restored.as_ref()?.epoch.as_ref().map(|(epoch, hash)| (*epoch, hash.as_str()));
+        let restored = || self.restored.as_ref()?.epochs.last().map(|(epoch, hash)| (*epoch, hash.as_str()));
         active.or_else(restored)
     }
 
-    /// Ends restoring with the model of the restored epoch: deadlines are armed.
+    /// Hashes of the models that restored leads were written under, the active one last.
+    pub fn restored_models(&self) -> Vec<&str> {
+        let epochs = self.restored.iter().flat_map(|meta| &meta.epochs);
+        epochs.map(|(_, hash)| hash.as_str()).collect()
+    }
+
+    /// Ends restoring with the models of the restored epochs, as [`Shard::restored_models`] names them: deadlines are
+    /// armed.
     ///
     /// # Errors
-    /// The state was written under another model, or under none.
-    pub fn set_model(&mut self, model: Arc<Model>) -> Result<(), StateError> {
-        let written = self.epoch().map(|(epoch, hash)| (epoch, hash.to_owned()));
-        let Some((epoch, _)) = written.clone().filter(|(_, hash)| *hash == model.hash) else {
-            let written = written.map(|(_, hash)| hash).unwrap_or_default();
-            return Err(StateError::Model { written, given: model.hash.clone() });
+    /// The state was written under other models, or under none.
+    pub fn set_models(&mut self, models: &[Arc<Model>]) -> Result<(), StateError> {
+        let (epochs, switched_ms) = match &self.restored {
+            Some(meta) if !meta.epochs.is_empty() => (meta.epochs.clone(), meta.switched_ms),
+            _ => {
+                let given = models.last().map(|model| model.hash.clone()).unwrap_or_default();
+                return Err(StateError::Model { written: String::new(), given });
+            }
         };
-        self.active = Some(Active { epoch, plan: Arc::new(Plan::new(model)) });
+        let mut active: Option<Active> = None;
+        for (ix, (epoch, hash)) in epochs.into_iter().enumerate() {
+            let model =
+                models.get(ix).filter(|model| model.hash == hash).ok_or_else(|| StateError::Model {
+                    given: models.get(ix).map(|model| model.hash.clone()).unwrap_or_default(),
+                    written: hash,
+                })?;
+            active = Some(next(active.as_ref(), epoch, Arc::clone(model), switched_ms));
+        }
+        self.active = active;
         self.committed_active.clone_from(&self.active);
         self.work.forget_pages();
+        self.work.forget_stale();
         self.work.arm_restored()
     }
 
     /// Activates a model, the one that `switch` names. Staged. The switch's record is applied first, until it
-    /// answers [`Applied::Switched`].
+    /// answers [`Applied::Switched`]. Leads are brought to it as they are touched, and by ticks.
     ///
     /// # Errors
-    /// Another version of semantics or state, another model than named, or a second, different model: leads
-    /// are not converted yet.
+    /// Another version of semantics or state, or another model than named.
     pub fn switch(&mut self, switch: &Switch<'_>, model: Arc<Model>) -> Result<(), Refused> {
         if switch.semantics != SEMANTICS || switch.state_format != STATE_FORMAT {
             let Switch { semantics, state_format, .. } = *switch;
@@ -179,22 +260,14 @@ impl Shard {
             return Err(Refused::SwitchModel { named, given: model.hash.clone() });
         }
         self.work.forget_pages();
-        let epoch = switch.epoch;
-        match self.epoch() {
-            Some((active, hash)) if hash == model.hash => {
-                // The same model again: leads need nothing.
-                let epoch = epoch.max(active);
-                match &mut self.active {
-                    Some(active) => active.epoch = epoch,
-                    None => self.active = Some(Active { epoch, plan: Arc::new(Plan::new(model)) }),
-                }
-            }
-            Some((_, hash)) => {
-                return Err(Refused::SwitchAgain { active: hash.to_owned(), asked: model.hash.clone() });
-            }
-            None => self.active = Some(Active { epoch, plan: Arc::new(Plan::new(model)) }),
-        }
+        self.work.forget_stale();
+        self.active = Some(next(self.active.as_ref(), switch.epoch, model, switch.at_ms));
         Ok(())
+    }
+
+    /// What the records applied since the last call ask to be sent to other leads; part of the same transaction.
+    pub fn take_sent(&mut self) -> Vec<Sent> {
+        std::mem::take(&mut self.work.sent)
     }
 
     /// Moves the clock to the record's log time, fires what is due, then applies the record. `timestamp_ms` is the
@@ -222,11 +295,23 @@ impl Shard {
         match record {
             ActivityRecord::Activity(activity) => {
                 check_timestamp(activity.arrival_ms)?;
-                self.work.apply(active, lead_id, activity, out)
+                self.work.apply(active, lead_id, record, activity, out)
             }
-            ActivityRecord::Tick(_) => Ok(Applied::Ticked),
+            ActivityRecord::Link(link) => {
+                check_timestamp(link.arrival_ms)?;
+                self.work.link(active, lead_id, link, out)
+            }
+            ActivityRecord::Transfer(transfer) => {
+                check_timestamp(transfer.arrival_ms)?;
+                self.work.transfer(active, lead_id, transfer, out)
+            }
+            ActivityRecord::Erase(erase) => {
+                check_timestamp(erase.arrival_ms)?;
+                self.work.erase(active, lead_id, erase, out)
+            }
+            ActivityRecord::Tick(_) => self.sweep(out),
             ActivityRecord::Switch(_) => Ok(Applied::Switched),
-            other => Err(unsupported(other)),
+            ActivityRecord::Point(_) => Err(Refused::Unsupported { kind: "point" }),
         }
     }
 
@@ -250,9 +335,17 @@ impl Shard {
         }
     }
 
-    /// The partition's own state: clock, epoch, model hash.
+    /// The partition's own state: clock, epochs, model hashes.
     pub fn meta(&self) -> Vec<u8> {
-        meta::encode(self.work.clock_ms, self.epoch())
+        let epochs = self.active.iter().flat_map(|active| {
+            let older = active.older.iter().map(|older| (older.epoch, older.plan.model.hash.clone()));
+            older.chain([(active.epoch, active.plan.model.hash.clone())])
+        });
+        meta::encode(&Meta {
+            clock_ms: self.work.clock_ms,
+            switched_ms: self.active.as_ref().map_or(0, |active| active.switched_ms),
+            epochs: epochs.collect(),
+        })
     }
 
     /// Everything staged since the last commit becomes the state.
@@ -272,9 +365,12 @@ impl Shard {
         self.active.clone_from(&self.committed_active);
     }
 
-    /// The earliest deadline, ms UTC; it may turn out to be one that nobody waits for any more.
+    /// The earliest deadline, ms UTC; it may turn out to be one that nobody waits for any more. While leads are being
+    /// brought to another model, it is at once.
     pub fn next_deadline(&self) -> Option<i64> {
-        self.work.timers.next_ms()
+        let sweeps = self.active.as_ref().is_some_and(|active| !active.older.is_empty());
+        let sweep_ms = sweeps.then(|| self.work.clock_ms.saturating_add(1));
+        [self.work.timers.next_ms(), sweep_ms].into_iter().flatten().min()
     }
 
     /// The partition's clock, ms UTC; `i64::MIN` before the first record.
@@ -289,7 +385,7 @@ impl Shard {
     /// Committed bytes that cannot be read.
     pub fn lead(&self, lead_id: &str, at_ms: i64) -> Result<Option<LeadView>, StateError> {
         match &self.active {
-            Some(active) => self.work.view(&active.plan, LeadKey::of(lead_id), at_ms),
+            Some(active) => self.work.view(active, LeadKey::of(lead_id), at_ms),
             None => Ok(None),
         }
     }
@@ -299,16 +395,25 @@ impl Shard {
         self.work.base.len()
     }
 
+    /// Brings some leads of older models to the active one; the older models are forgotten when none is left.
+    fn sweep(&mut self, out: &mut Vec<Decision>) -> Result<Applied, Refused> {
+        if let Some(active) = self.active.as_mut().filter(|active| !active.older.is_empty())
+            && self.work.sweep(active, SWEPT_PER_TICK, out)?
+        {
+            active.older.clear();
+        }
+        Ok(Applied::Ticked)
+    }
+
     fn apply_without_model(
         &mut self,
         record: &ActivityRecord<'_>,
         timestamp_ms: i64,
     ) -> Result<Applied, Refused> {
         let applied = match record {
-            ActivityRecord::Activity(_) => return Err(Refused::NoModel),
             ActivityRecord::Tick(_) => Applied::Ticked,
             ActivityRecord::Switch(_) => Applied::Switched,
-            other => return Err(unsupported(other)),
+            _ => return Err(Refused::NoModel),
         };
         self.work.clock_ms = self.work.clock_ms.max(timestamp_ms);
         Ok(applied)
@@ -320,15 +425,14 @@ fn check_timestamp(timestamp_ms: i64) -> Result<(), Refused> {
     if within { Ok(()) } else { Err(Refused::Timestamp { timestamp_ms }) }
 }
 
-fn unsupported(record: &ActivityRecord<'_>) -> Refused {
-    let kind = match record {
-        ActivityRecord::Link(_) => "link",
-        ActivityRecord::Transfer(_) => "transfer",
-        ActivityRecord::Point(_) => "point",
-        ActivityRecord::Erase(_) => "erase",
-        ActivityRecord::Activity(_) => "activity",
-        ActivityRecord::Tick(_) => "tick",
-        ActivityRecord::Switch(_) => "switch",
-    };
-    Refused::Unsupported { kind }
+/// The model that follows.
+fn next(active: Option<&Active>, epoch: u32, model: Arc<Model>, switched_ms: i64) -> Active {
+    match active {
+        // The same model again: leads need nothing.
+        Some(active) if active.plan.model.hash == model.hash => {
+            active.replaced_by(epoch.max(active.epoch), Arc::clone(&active.plan), active.switched_ms)
+        }
+        Some(active) => active.replaced_by(epoch, Arc::new(Plan::new(model)), switched_ms),
+        None => Active::new(epoch, Arc::new(Plan::new(model)), switched_ms),
+    }
 }

@@ -17,6 +17,8 @@ pub(crate) enum Occasion<'a> {
     Activity(Happened<'a>),
     /// A deadline: latches may be cleared, and only those of `overrides` stages set.
     Deadline,
+    /// A merge or another model: latches may be set and cleared.
+    Whole,
 }
 
 /// What an activity brings to an evaluation.
@@ -41,6 +43,8 @@ pub(crate) struct Evaluation {
     pub(crate) has_new_verdict: bool,
     /// What follows from the stage, in the order of its decisions.
     pub(crate) changes: Vec<Changed>,
+    /// Id and owner of the stage that was left, where the model does not name it any more.
+    pub(crate) gone: Option<(String, String)>,
 }
 
 /// A change beside the stage.
@@ -52,8 +56,13 @@ pub(crate) enum Changed {
 }
 
 impl Evaluation {
+    /// Whether the lead is in another stage.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.from != self.to || self.gone.is_some()
+    }
+
     pub(crate) fn is_nothing(&self) -> bool {
-        self.set.is_empty() && self.cleared.is_empty() && self.from == self.to && self.changes.is_empty()
+        self.set.is_empty() && self.cleared.is_empty() && !self.has_moved() && self.changes.is_empty()
     }
 }
 
@@ -76,7 +85,7 @@ pub(crate) fn evaluate(
     audiences(plan, lead, at_ms, reading, &mut evaluation);
     let answered = match on {
         Occasion::Activity(happened) => Some((happened.name, happened.t_ms)),
-        Occasion::Deadline => None,
+        Occasion::Deadline | Occasion::Whole => None,
     };
     sales::step(plan, lead, at_ms, answered, &mut |step| evaluation.changes.push(Changed::Sales(step)));
     let fired: &[AlertIx] = if let Occasion::Activity(happened) = on { happened.alerts } else { &[] };
@@ -233,10 +242,15 @@ fn alerts(
 pub(crate) fn end_life(lead: &mut Lead) -> Evaluation {
     let from = std::mem::take(&mut lead.stage);
     let cleared = lead.latches.drain(..).map(|latch| latch.stage).collect();
+    let mut evaluation = leave_audiences(lead);
+    evaluation.changes.extend(sales::end(lead).map(Changed::Sales));
+    Evaluation { cleared, from, to: 0, ..evaluation }
+}
+
+/// The lead leaves every audience, as the last thing under its id.
+pub(crate) fn leave_audiences(lead: &mut Lead) -> Evaluation {
     let left = lead.audiences.drain(..).map(|audience| Changed::Audience { audience, entered: false });
-    let mut changes: Vec<Changed> = left.collect();
-    changes.extend(sales::end(lead).map(Changed::Sales));
-    Evaluation { set: Vec::new(), cleared, from, to: 0, has_new_verdict: false, changes }
+    Evaluation { from: lead.stage, to: lead.stage, changes: left.collect(), ..Evaluation::default() }
 }
 
 /// When the lead is forgotten if nothing more happens; in the future of `at_ms` (S20).

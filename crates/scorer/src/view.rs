@@ -9,7 +9,7 @@ use crate::deadlines;
 use crate::error::StateError;
 use crate::explain;
 use crate::layout;
-use crate::lead::{Clock, Lead};
+use crate::lead::{Clock, Lead, Standing};
 use crate::outlook::View;
 use crate::plan::Plan;
 use crate::scores::Reading;
@@ -71,12 +71,14 @@ impl LeadReader {
 
     /// Reads a lead's committed bytes as of `at_ms`, or of its own last instant if that is later.
     ///
+    /// `None` for an id that was merged into another lead, or erased.
+    ///
     /// # Errors
     /// Bytes that are no lead of this model.
-    pub fn read(&self, bytes: &[u8], at_ms: i64) -> Result<LeadView, StateError> {
+    pub fn read(&self, bytes: &[u8], at_ms: i64) -> Result<Option<LeadView>, StateError> {
         let mut lead = Lead::default();
         layout::decode(&self.plan, bytes, &mut lead)?;
-        Ok(view(&self.plan, &lead, at_ms))
+        Ok((lead.standing == Standing::Alive).then(|| view(&self.plan, &lead, at_ms)))
     }
 }
 

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use ripen_model::compiled::TraitSource;
 use ripen_model::expression::EventField;
-use ripen_records::{Activity, Cause, Decision, Field, IdKind, Input, LeadId, Origin, Text};
+use ripen_records::{Activity, ActivityRecord, Cause, Decision, Field, IdKind, Input, LeadId, Origin, Text};
 
 use crate::count::{self, Effects};
 use crate::deadlines;
-use crate::error::{Refused, StateError};
+use crate::error::{FilterReason, Refused, StateError};
 use crate::evidence;
 use crate::explain::{self, Circumstances};
+use crate::identity::{ERASURE_MS, Sent};
 use crate::layout::{self, Encoding};
-use crate::lead::{BY_VISIT, EventName, HistoryEntry, Lead};
+use crate::lead::{BY_VISIT, EventName, HistoryEntry, Lead, NEVER, Standing};
 use crate::lead_key::{Base, LeadKey};
 use crate::moment::{Moment, PageMemo};
 use crate::outlook::View;
@@ -32,21 +33,25 @@ pub(crate) struct Work {
     pub(crate) timers: Timers,
     pub(crate) clock_ms: i64,
     pub(crate) historical: bool,
-    overlay: Overlay,
+    pub(crate) overlay: Overlay,
     /// What `seal` encoded; `None` for a removal.
     sealed: Vec<(LeadKey, Option<Box<[u8]>>)>,
     is_sealed: bool,
     memo: PageMemo,
-    scratch: Scratch,
+    pub(crate) scratch: Scratch,
+    /// Records for other leads.
+    pub(crate) sent: Vec<Sent>,
+    /// Leads that may still stand under an older model, the first one last; `None`: not looked for yet.
+    stale: Option<Vec<LeadKey>>,
 }
 
 /// Room that is used again and again.
 #[derive(Debug, Default)]
-struct Scratch {
-    reading: Reading,
+pub(crate) struct Scratch {
+    pub(crate) reading: Reading,
     then: Reading,
     effects: Effects,
-    encoding: Encoding,
+    pub(crate) encoding: Encoding,
 }
 
 impl Work {
@@ -61,6 +66,8 @@ impl Work {
             is_sealed: false,
             memo: PageMemo::default(),
             scratch: Scratch::default(),
+            sent: Vec::new(),
+            stale: None,
         }
     }
 
@@ -107,11 +114,20 @@ impl Work {
     }
 
     fn fire(&mut self, active: &Active, timer: Timer, out: &mut Vec<Decision>) -> Result<(), Refused> {
+        if self.refresh(active, timer.key, out)? {
+            // What it waited for may be another instant now, which is armed.
+            return Ok(());
+        }
         let Work { overlay, base, scratch, clock_ms, historical, .. } = self;
         let plan = &*active.plan;
         let at_ms = timer.deadline_ms;
-        let Some(touched) = overlay.touch(base, plan, timer.key)? else { return Ok(()) };
+        let Some(touched) = overlay.touch(base, active, timer.key)? else { return Ok(()) };
         let lead = &mut touched.lead;
+        if lead.standing != Standing::Alive {
+            // A stub or an erasure that nothing asks for any more.
+            (touched.is_removed, touched.is_changed) = (true, true);
+            return Ok(());
+        }
         scratch.reading.read(plan, lead, at_ms);
         let is_forgotten = stages::is_forgotten(plan, lead, at_ms);
         let evaluation = if is_forgotten {
@@ -140,20 +156,127 @@ impl Work {
         Ok(())
     }
 
+    /// Brings a lead that stands under an older model to the active one; whether it did.
+    pub(crate) fn refresh(
+        &mut self,
+        active: &Active,
+        key: LeadKey,
+        out: &mut Vec<Decision>,
+    ) -> Result<bool, StateError> {
+        if active.older.is_empty() {
+            return Ok(false);
+        }
+        let Work { overlay, base, scratch, clock_ms, historical, .. } = self;
+        let plan = &*active.plan;
+        let Some(touched) = overlay.touch(base, active, key)? else { return Ok(false) };
+        let lead = &mut touched.lead;
+        if touched.is_removed || lead.epoch == active.epoch {
+            return Ok(false);
+        }
+        let was = active.plan_of(lead.epoch)?;
+        touched.is_changed = true;
+        if lead.standing != Standing::Alive || Arc::ptr_eq(was, &active.plan) {
+            lead.epoch = active.epoch;
+            return Ok(false);
+        }
+        let at_ms = active.switched_ms.max(lead.last_ms);
+        let gone = active.mapping_of(lead.epoch)?.convert(was, plan, lead, at_ms);
+        lead.epoch = active.epoch;
+        lead.last_ms = at_ms;
+        scratch.reading.read(plan, lead, at_ms);
+        let mut evaluation = stages::evaluate(plan, lead, at_ms, &scratch.reading, Occasion::Whole);
+        evaluation.gone = gone.stage;
+        let of = Circumstances {
+            cause: Cause::ModelChange,
+            decided_at_ms: *clock_ms,
+            historical: *historical,
+            moment: None,
+        };
+        let view = View { plan, lead, at_ms, now: &scratch.reading };
+        let mut seq = lead.seq + explain::decide(&view, &evaluation, lead.seq + 1, of, out);
+        for audience in gone.audiences {
+            seq += 1;
+            out.push(explain::left_gone_audience(&view, audience, seq, of));
+        }
+        lead.seq = seq;
+        lead.deadline_ms = deadlines::next_deadline_ms(plan, lead, at_ms, &mut scratch.reading);
+        let deadline_ms = lead.deadline_ms;
+        self.timers.arm(Timer { deadline_ms, key });
+        Ok(true)
+    }
+
+    /// Brings up to `most` leads that stand under an older model to the active one, in the order of their keys; whether
+    /// all of them are.
+    pub(crate) fn sweep(
+        &mut self,
+        active: &Active,
+        most: usize,
+        out: &mut Vec<Decision>,
+    ) -> Result<bool, StateError> {
+        let mut stale = match self.stale.take() {
+            Some(stale) => stale,
+            None => self.find_stale(active.epoch)?,
+        };
+        let from = stale.len().saturating_sub(most);
+        for key in stale.drain(from..).rev() {
+            self.refresh(active, key, out)?;
+        }
+        let is_done = stale.is_empty();
+        self.stale = Some(stale);
+        Ok(is_done)
+    }
+
+    fn find_stale(&self, epoch: u32) -> Result<Vec<LeadKey>, StateError> {
+        let mut stale = Vec::new();
+        for entry in self.base.iter() {
+            if layout::header(entry.value())?.epoch != epoch && self.overlay.get(*entry.key()).is_none() {
+                stale.push(*entry.key());
+            }
+        }
+        let touched =
+            self.overlay.iter().filter(|touched| !touched.is_removed && touched.lead.epoch != epoch);
+        stale.extend(touched.map(|touched| touched.key));
+        stale.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(stale)
+    }
+
     /// Applies an activity; deadlines before it have been fired.
     pub(crate) fn apply(
         &mut self,
         active: &Active,
         lead_id: &str,
+        record: &ActivityRecord<'_>,
         activity: &Activity<'_>,
         out: &mut Vec<Decision>,
     ) -> Result<Applied, Refused> {
+        let key = LeadKey::of(lead_id);
+        self.refresh(active, key, out)?;
+        let mut erased_ms = NEVER;
+        let mut alive = false;
+        if let Some(touched) = self.overlay.touch(&self.base, active, key)?
+            && !touched.is_removed
+        {
+            erased_ms = touched.lead.erased_ms;
+            if erased_ms != NEVER && activity.arrival_ms <= erased_ms {
+                return Ok(Applied::Filtered(FilterReason::Erased));
+            }
+            match &touched.lead.standing {
+                Standing::Alive => alive = true,
+                Standing::Erased { is_suppressed: true } => {
+                    return Ok(Applied::Filtered(FilterReason::Suppressed));
+                }
+                Standing::Erased { is_suppressed: false } => {}
+                Standing::MergedInto(parent) => {
+                    let parent = parent.clone();
+                    self.forward(active, lead_id, &parent, record);
+                    return Ok(Applied::Forwarded);
+                }
+            }
+        }
         let Work { overlay, base, scratch, memo, clock_ms, historical, .. } = self;
         let plan = &*active.plan;
-        let key = LeadKey::of(lead_id);
         let arrival_ms = activity.arrival_ms.min(*clock_ms);
-        let alive = overlay.touch(base, plan, key)?.is_some_and(|touched| !touched.is_removed);
-        let touched = if alive { overlay.touch(base, plan, key)? } else { None };
+        let touched = if alive { overlay.touch(base, active, key)? } else { None };
         let touched = match touched {
             Some(touched) => touched,
             None => {
@@ -168,6 +291,7 @@ impl Work {
         }
         touched.is_removed = false;
         let lead = &mut touched.lead;
+        lead.erased_ms = erased_ms;
         let at_ms = arrival_ms.max(lead.last_ms);
         absorb(plan, lead, &mut moment, at_ms, &mut scratch.effects);
         let effects = &scratch.effects;
@@ -211,8 +335,8 @@ impl Work {
         let activity = presetting(plan, traits, at_ms);
         let Work { overlay, base, memo, .. } = self;
         let key = LeadKey::of(lead_id);
-        let alive = overlay.touch(base, plan, key)?.is_some_and(|touched| !touched.is_removed);
-        let touched = if alive { overlay.touch(base, plan, key)? } else { None };
+        let alive = overlay.touch(base, active, key)?.is_some_and(|touched| !touched.is_removed);
+        let touched = if alive { overlay.touch(base, active, key)? } else { None };
         let touched = match touched {
             Some(touched) => touched,
             None => overlay.begin(key, lead_id, at_ms, active.epoch),
@@ -227,14 +351,25 @@ impl Work {
     }
 
     /// A lead as it stands in the open transaction.
-    pub(crate) fn view(&self, plan: &Plan, key: LeadKey, at_ms: i64) -> Result<Option<LeadView>, StateError> {
-        if let Some(touched) = self.overlay.get(key) {
-            return Ok((!touched.is_removed).then(|| view::view(plan, &touched.lead, at_ms)));
-        }
-        let Some(bytes) = self.base.get(&key) else { return Ok(None) };
+    pub(crate) fn view(
+        &self,
+        active: &Active,
+        key: LeadKey,
+        at_ms: i64,
+    ) -> Result<Option<LeadView>, StateError> {
         let mut lead = Lead::default();
-        layout::decode(plan, &bytes, &mut lead)?;
-        Ok(Some(view::view(plan, &lead, at_ms)))
+        match (self.overlay.get(key), self.base.get(&key)) {
+            (Some(touched), _) if touched.is_removed => return Ok(None),
+            (Some(touched), _) => lead.clone_from(&touched.lead),
+            (None, Some(bytes)) => {
+                layout::decode(active.plan_of(layout::header(&bytes)?.epoch)?, &bytes, &mut lead)?;
+            }
+            (None, None) => return Ok(None),
+        }
+        if lead.standing != Standing::Alive {
+            return Ok(None);
+        }
+        Ok(Some(view::view(active.plan_of(lead.epoch)?, &lead, at_ms)))
     }
 
     /// Encodes every changed lead, once.
@@ -248,7 +383,11 @@ impl Work {
                 self.sealed.push((touched.key, None));
                 continue;
             }
+            // What has changed stands under the active model: `refresh` comes first, everywhere.
             evidence::prune(&mut lead.evidence, &active.plan.slots, lead.last_ms);
+            if lead.erased_ms.saturating_add(ERASURE_MS) < lead.last_ms {
+                lead.erased_ms = NEVER;
+            }
             encoding.encode(&active.plan, lead);
             write(&lead.id, Some(&encoding.bytes));
             self.sealed.push((touched.key, Some(encoding.bytes.as_slice().into())));
@@ -278,6 +417,7 @@ impl Work {
         self.timers.abort();
         self.sealed.clear();
         self.forget_stage();
+        self.forget_stale();
     }
 
     /// Drops the memo of page kinds: it belongs to one model.
@@ -285,8 +425,14 @@ impl Work {
         self.memo.clear();
     }
 
+    /// Whoever is to be swept is looked for anew.
+    pub(crate) fn forget_stale(&mut self) {
+        self.stale = None;
+    }
+
     fn forget_stage(&mut self) {
         self.overlay.clear();
+        self.sent.clear();
         self.is_sealed = false;
     }
 }
@@ -389,7 +535,7 @@ fn lead_id_of(overlay: &Overlay, base: &Base, key: LeadKey) -> Option<Box<str>> 
 }
 
 /// Whether an id is more than a cookie or a device.
-fn is_known(id: &str) -> bool {
+pub(crate) fn is_known(id: &str) -> bool {
     let kind = id.split_once(':').map(|(kind, _)| kind);
     kind.is_some_and(|kind| IdKind::ALL.into_iter().any(|k| k.is_known() && k.as_str() == kind))
 }

@@ -136,7 +136,7 @@ fn state(shard: &Shard) -> (BTreeMap<String, Vec<u8>>, Vec<u8>, Option<i64>) {
     let reader = LeadReader::new(model());
     let base = shard.base();
     let leads = base.iter().map(|entry| {
-        let lead = reader.read(entry.value(), 0).expect("readable").lead;
+        let lead = reader.read(entry.value(), 0).expect("readable").expect("a lead").lead;
         (lead, entry.value().to_vec())
     });
     (leads.collect(), shard.meta(), shard.next_deadline())
@@ -282,7 +282,7 @@ proptest! {
         let (leads, meta, _) = state(&one);
         leads.iter().for_each(|(lead, bytes)| other.restore_lead(lead, bytes).expect("restored"));
         other.restore_meta(&meta).expect("restored");
-        other.set_model(model()).expect("the same model");
+        other.set_models(&[model()]).expect("the same model");
         // The one that went on may still hold timers that nobody waits for: their deadlines do not count.
         let leads_and_meta = |shard: &Shard| (state(shard).0, state(shard).1);
         prop_assert_eq!(leads_and_meta(&one), leads_and_meta(&other));

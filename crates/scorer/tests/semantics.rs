@@ -439,10 +439,9 @@ fn a_lead_of_many_activities_stays_small() {
 #[test]
 fn records_that_are_not_executed_yet_are_refused_by_name() {
     let mut shard = story::shard(&story::model(MODEL));
-    let link = ripen_records::Link { a: "user:1".into(), b: "anon:1".into(), explicit: false, arrival_ms: 0 };
-    let link = ripen_records::ActivityRecord::Link(link);
-    let refused = shard.apply("anon:1", &link, 0, &mut ripen_scorer::Budget::new(1), &mut Vec::new());
-    expect!["records of kind link are not executed yet"]
+    let point = ripen_records::ActivityRecord::Point(ripen_records::Point { root: "user:1".into() });
+    let refused = shard.apply("anon:1", &point, 0, &mut ripen_scorer::Budget::new(1), &mut Vec::new());
+    expect!["records of kind point are not executed yet"]
         .assert_eq(&refused.expect_err("refused").to_string());
     let step = &story::steps("0h ping lead=nobody")[0];
     let refused = shard.apply("nobody", &step.record, 0, &mut ripen_scorer::Budget::new(1), &mut Vec::new());
@@ -467,8 +466,11 @@ fn without_a_model_nothing_is_applied() {
     shard.commit();
     assert_eq!(shard.epoch(), Some((4, model.hash.as_str())));
     let other = story::model(&MODEL.replace("version: 1", "version: 2"));
-    let refused = shard.switch(&story::switch_to(&other, 5), other).expect_err("another model");
-    assert!(refused.to_string().ends_with("is not executed yet"), "{refused}");
+    shard.switch(&story::switch_to(&other, 5), std::sync::Arc::clone(&other)).expect("another model");
+    assert_eq!(shard.epoch(), Some((5, other.hash.as_str())));
+    let refused =
+        shard.switch(&story::switch_to(&other, 6), model).expect_err("the model is not the one named");
+    assert!(matches!(refused, ripen_scorer::Refused::SwitchModel { .. }), "{refused}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use ripen_records::{
     encode_decision,
 };
 use ripen_runtime::{Blocked, Changelog, Headers, Operator, OutRecord, Outbox, Outcome, Record, To, Wiring};
-use ripen_scorer::{Applied, Base, Budget, Refused, SEMANTICS, STATE_FORMAT, Shard};
+use ripen_scorer::{Applied, Base, Budget, Refused, SEMANTICS, STATE_FORMAT, Sent, Shard};
 
 use super::blocked::{NEWER_VERSION, no_model, unknown_schema};
 use super::counts::Counts;
@@ -89,7 +89,7 @@ impl ScorerOperator {
         };
         // Asked before the deadlines in front of the switch fire: a record that blocks leaves nothing staged.
         if let Some((switch, model)) = &model
-            && let Err(refused) = can_switch(shard, switch, model)
+            && let Err(refused) = can_switch(switch, model)
         {
             return Outcome::Blocked(blocked(&refused));
         }
@@ -100,7 +100,9 @@ impl ScorerOperator {
         if let (Ok(Applied::Switched), Some((switch, model))) = (&applied, model) {
             applied = shard.switch(switch, model).map(|()| Applied::Switched);
         }
+        let sent = shard.take_sent();
         self.write_decisions(out);
+        self.write_sent(&sent, out);
         match applied {
             Ok(Applied::More) => Outcome::More,
             Ok(applied) => {
@@ -109,10 +111,7 @@ impl ScorerOperator {
             }
             Err(Refused::NoModel) => Outcome::Blocked(no_model()),
             Err(
-                refused @ (Refused::SwitchVersion { .. }
-                | Refused::SwitchModel { .. }
-                | Refused::SwitchAgain { .. }
-                | Refused::State(_)),
+                refused @ (Refused::SwitchVersion { .. } | Refused::SwitchModel { .. } | Refused::State(_)),
             ) => Outcome::Blocked(blocked(&refused)),
             Err(refused @ Refused::Unsupported { .. }) => {
                 self.refuse(record, "unsupported_record", &refused.to_string(), out)
@@ -136,6 +135,20 @@ impl ScorerOperator {
                 to: To::Key,
                 key: Some(decision.lead.as_bytes()),
                 value: Some(&self.encoded),
+                headers: Headers::EMPTY,
+                timestamp_ms: None,
+            });
+        }
+    }
+
+    /// Records for other leads go back into the activities, under their keys.
+    fn write_sent(&self, sent: &[Sent], out: &mut Outbox) {
+        for Sent { lead_id, value } in sent {
+            out.push(&OutRecord {
+                topic: &self.topics.activities,
+                to: To::Key,
+                key: Some(lead_id.as_bytes()),
+                value: Some(value),
                 headers: Headers::EMPTY,
                 timestamp_ms: None,
             });
@@ -231,12 +244,18 @@ impl Operator for ScorerOperator {
         if let Some(meta) = meta {
             shard.restore_meta(meta).map_err(|error| unusable(&error.to_string()))?;
         }
-        let Some((_, hash)) = shard.epoch() else { return Ok(()) };
-        let model = self.models.get(hash).ok_or_else(|| Blocked {
-            reason: format!("model {hash} of the restored leads is not in {}", self.topics.models),
-            advice: "activate it again with `ripen model activate FILE`".to_owned(),
-        })?;
-        shard.set_model(Arc::clone(model)).map_err(|error| unusable(&error.to_string()))
+        let known = |hash: &str| {
+            self.models.get(hash).map(Arc::clone).ok_or_else(|| Blocked {
+                reason: format!("model {hash} of the restored leads is not in {}", self.topics.models),
+                advice: "activate it again with `ripen model activate FILE`".to_owned(),
+            })
+        };
+        let models = shard.restored_models().into_iter().map(known);
+        let models: Vec<Arc<Model>> = models.collect::<Result<_, Blocked>>()?;
+        if models.is_empty() {
+            return Ok(());
+        }
+        shard.set_models(&models).map_err(|error| unusable(&error.to_string()))
     }
 
     fn revoked(&mut self, partition: i32) {
@@ -275,6 +294,11 @@ fn outcome_word(applied: Applied) -> &'static str {
     match applied {
         Applied::Accepted { .. } => "scored",
         Applied::Filtered(reason) => reason.as_str(),
+        Applied::Forwarded => "forwarded",
+        Applied::Linked => "linked",
+        Applied::LinkRefused => "link_conflict",
+        Applied::Merged => "merged",
+        Applied::Erased => "erased_lead",
         Applied::Ticked => "ticked",
         Applied::Switched => "switched",
         Applied::More => "more",
@@ -282,25 +306,20 @@ fn outcome_word(applied: Applied) -> &'static str {
 }
 
 /// What [`Shard::switch`] will answer.
-fn can_switch(shard: &Shard, switch: &Switch<'_>, model: &Model) -> Result<(), Refused> {
+fn can_switch(switch: &Switch<'_>, model: &Model) -> Result<(), Refused> {
     if switch.semantics != SEMANTICS || switch.state_format != STATE_FORMAT {
         let Switch { semantics, state_format, .. } = *switch;
         return Err(Refused::SwitchVersion { semantics, state_format });
     }
-    match shard.epoch() {
-        Some((_, active)) if active != model.hash => {
-            Err(Refused::SwitchAgain { active: active.to_owned(), asked: model.hash.clone() })
-        }
-        _ => Ok(()),
+    if *switch.model_hash != *model.hash {
+        let named = switch.model_hash.to_string();
+        return Err(Refused::SwitchModel { named, given: model.hash.clone() });
     }
+    Ok(())
 }
 
 fn blocked(refused: &Refused) -> Blocked {
-    let advice = match refused {
-        Refused::SwitchAgain { .. } => "activate the other model under another prefix",
-        _ => NEWER_VERSION,
-    };
-    Blocked { reason: refused.to_string(), advice: advice.to_owned() }
+    Blocked { reason: refused.to_string(), advice: NEWER_VERSION.to_owned() }
 }
 
 fn unknown_model(switch: &Switch<'_>) -> Blocked {

@@ -2,7 +2,8 @@
 //!
 //! A line is `at event [/path] [name=value …]`, `at` a duration after 2026-01-05T00:00Z. Names with a meaning:
 //! `lead` (default `anon:a`), `id` (of the event; default its line), `arrived` (a duration; default `at`),
-//! `origin`, `session`, `traits.x`; every other is a property. The event `tick` only moves the clock.
+//! `origin`, `session`, `traits.x`, `utm.x`; every other is a property. The event `tick` only moves the clock; `link`,
+//! `alias` and `erase` are the records of those names, of `lead` with the id in `to`.
 
 #![allow(dead_code, reason = "not every test file uses all of it")]
 
@@ -11,9 +12,10 @@ use std::sync::Arc;
 
 use ripen_model::{Model, canonical_text, compile, parse_duration_ms, plain_decimal_micros};
 use ripen_records::{
-    Activity, ActivityRecord, Change, Decision, Field, Input, Line, Origin, Page, Switch, Text, Tick, Value,
+    Activity, ActivityRecord, Alert, AudienceChange, Change, Decision, Erase, Field, Handover, Input, Line,
+    Link, Origin, Page, ResponseStep, Switch, Text, Tick, Utm, Value, decode_activity,
 };
-use ripen_scorer::{Applied, Budget, SEMANTICS, STATE_FORMAT, Shard};
+use ripen_scorer::{Applied, Budget, SEMANTICS, STATE_FORMAT, Sent, Shard};
 
 /// 2026-01-05T00:00Z, a Monday.
 pub(crate) const START_MS: i64 = 1_767_571_200_000;
@@ -101,7 +103,7 @@ fn step(number: usize, line: &str) -> Step {
         traits: Vec::new(),
         input: Input { topic: Text::from("clicks"), partition: 0, offset: number as i64 },
     };
-    let mut lead = "anon:a".to_owned();
+    let (mut lead, mut to) = ("anon:a".to_owned(), String::new());
     for word in words {
         if word.starts_with('/') {
             activity.page = Some(Page { path: Some(word.to_owned().into()), ..Page::default() });
@@ -110,6 +112,10 @@ fn step(number: usize, line: &str) -> Step {
         let (key, text) = word.split_once('=').unwrap_or_else(|| panic!("{word} is no name=value"));
         match key {
             "lead" => lead = text.to_owned(),
+            "to" => to = text.to_owned(),
+            "utm.source" => {
+                activity.utm = Some(Utm { source: Some(text.to_owned().into()), ..Utm::default() })
+            }
             "id" => activity.event_id = text.to_owned().into(),
             "arrived" => activity.arrival_ms = after(text),
             "session" => activity.session = Some(text.to_owned().into()),
@@ -134,16 +140,32 @@ fn step(number: usize, line: &str) -> Step {
     let arrival_ms = activity.arrival_ms;
     let record = match name {
         "tick" => ActivityRecord::Tick(Tick { wall_ms: at_ms }),
+        "link" | "alias" => ActivityRecord::Link(Link {
+            a: lead.clone().into(),
+            b: to.into(),
+            explicit: name == "alias",
+            arrival_ms,
+        }),
+        "erase" => {
+            ActivityRecord::Erase(Erase { request_id: "r1".into(), arrival_ms, suppress: to == "suppress" })
+        }
         _ => ActivityRecord::Activity(activity),
     };
     Step { lead, at_ms, arrival_ms, record }
 }
 
-/// Applies a step with all the deadlines it wants.
+/// Applies a step with all the deadlines it wants, and everything that it makes others be sent.
 pub(crate) fn apply(shard: &mut Shard, step: &Step, out: &mut Vec<Decision>) -> Applied {
     let mut budget = Budget::new(u32::MAX);
     let applied = shard.apply(&step.lead, &step.record, step.arrival_ms, &mut budget, out);
-    applied.unwrap_or_else(|refused| panic!("{refused}"))
+    let applied = applied.unwrap_or_else(|refused| panic!("{refused}"));
+    let mut sent: std::collections::VecDeque<Sent> = shard.take_sent().into();
+    while let Some(Sent { lead_id, value }) = sent.pop_front() {
+        let record = decode_activity(&value).expect("of our own");
+        let _ = shard.apply(&lead_id, &record, step.arrival_ms, &mut budget, out).expect("applied");
+        sent.extend(shard.take_sent());
+    }
+    applied
 }
 
 /// Runs a story, each line a transaction, and says what came of it.
@@ -154,8 +176,15 @@ pub(crate) fn run(model: &Arc<Model>, story: &str) -> (Shard, Vec<Decision>, Str
         let before = decisions.len();
         let applied = apply(&mut shard, &step, &mut decisions);
         shard.commit();
-        if let Applied::Filtered(reason) = applied {
-            writeln!(said, "{} filtered: {}", since_start(step.at_ms), reason.as_str()).expect("a string");
+        match applied {
+            Applied::Filtered(reason) => {
+                writeln!(said, "{} filtered: {}", since_start(step.at_ms), reason.as_str())
+                    .expect("a string");
+            }
+            Applied::LinkRefused => {
+                writeln!(said, "{} link refused", since_start(step.at_ms)).expect("a string");
+            }
+            _ => {}
         }
         decisions[before..].iter().for_each(|decision| said.push_str(&say(decision)));
     }
@@ -168,12 +197,36 @@ pub(crate) fn run(model: &Arc<Model>, story: &str) -> (Shard, Vec<Decision>, Str
 
 /// A decision in a line, its decisive activities in those below.
 pub(crate) fn say(decision: &Decision) -> String {
-    let Change::StageChange(change) = &decision.change else { return String::new() };
     let mut line = format!("{} ", since_start(decision.effective_at_ms));
     if decision.lead != "anon:a" {
         write!(line, "{} ", decision.lead).expect("a string");
     }
-    write!(line, "#{} {} → {}", decision.seq, change.from, change.to).expect("a string");
+    write!(line, "#{} ", decision.seq).expect("a string");
+    let cause = decision.cause.as_str();
+    let change = match &decision.change {
+        Change::StageChange(change) => change,
+        Change::AudienceChange(AudienceChange { audience, entered }) => {
+            let verb = if *entered { "enters" } else { "leaves" };
+            return format!("{line}{verb} {audience}, {cause}\n");
+        }
+        Change::Handover(Handover { stage, missing, traits, history, .. }) => {
+            let traits: Vec<&str> = traits.iter().map(|kept| kept.name.as_str()).collect();
+            let (traits, count) = (traits.join(" "), history.len());
+            let missing =
+                if missing.is_empty() { String::new() } else { format!(" without {}", missing.join(" ")) };
+            return format!("{line}handed over in {stage}{missing}, {cause}: [{traits}] after {count}\n");
+        }
+        Change::Response(ResponseStep { stage, state, step, due_at_ms }) => {
+            let due = due_at_ms.map_or(String::new(), |due_ms| format!(", due {}", since_start(due_ms)));
+            let step = if *step > 0 { format!(" {step}") } else { String::new() };
+            return format!("{line}{stage} is {state:?}{step}, {cause}{due}\n");
+        }
+        Change::Alert(Alert { alert, to }) => {
+            return format!("{line}alert {alert} to {}, {cause}\n", to.join(" "));
+        }
+        Change::MergedInto(root) => return format!("{line}is merged into {root}, {cause}\n"),
+    };
+    write!(line, "{} → {}", change.from, change.to).expect("a string");
     if !change.passed.is_empty() {
         write!(line, " past {}", change.passed.join(", ")).expect("a string");
     }

@@ -1,0 +1,346 @@
+//! Who is who (S1): links, transfers, stubs, erasures. Every id is an actor that is addressed by its key.
+//!
+//! Of two linked ids the stronger one stays; the other one sends it everything it is and becomes a stub, which sends
+//! on whatever still arrives. Ids only go up, so that this ends, and a stub is never pointed elsewhere: a repeated link
+//! would overtake the transfer. What goes to other ids is asked for with [`Sent`]; it is part of the transaction.
+
+use std::borrow::Cow;
+
+use ripen_records::{
+    ActivityRecord, Cause, Decision, Erase, IdKind, LeadId, Link, Text, Transfer, encode_activity,
+};
+
+use crate::deadlines;
+use crate::error::{FilterReason, Refused};
+use crate::explain::{self, Circumstances};
+use crate::layout::{self, STATE_FORMAT};
+use crate::lead::{Lead, NEVER, Standing};
+use crate::lead_key::LeadKey;
+use crate::merge;
+use crate::outlook::View;
+use crate::shard::{Active, Applied};
+use crate::stages::{self, Occasion};
+use crate::timers::Timer;
+use crate::work::Work;
+
+/// An erasure is remembered for this long: an activity or a transfer that began before it may still come.
+pub(crate) const ERASURE_MS: i64 = 30 * 86_400_000;
+
+/// A stub that nothing has come to for this long is dropped; far longer than anything remembers a link.
+const STUB_MS: i64 = 400 * 86_400_000;
+
+/// A record for another lead, to be written in the same transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// The lead it is for, `kind:value`: the record's key.
+    pub lead_id: String,
+    /// The record of the activities topic, encoded.
+    pub value: Vec<u8>,
+}
+
+impl Work {
+    /// Two ids are one person.
+    pub(crate) fn link(
+        &mut self,
+        active: &Active,
+        lead_id: &str,
+        link: &Link<'_>,
+        out: &mut Vec<Decision>,
+    ) -> Result<Applied, Refused> {
+        let (own, a, b) = (LeadId::parse(lead_id)?, LeadId::parse(&link.a)?, LeadId::parse(&link.b)?);
+        if a == b {
+            return Ok(Applied::Linked);
+        }
+        let other = match (own == a, own == b) {
+            (true, _) => b,
+            (_, true) => a,
+            _ => {
+                self.send(a.max(b).as_str(), &ActivityRecord::Link(link.clone()));
+                return Ok(Applied::Linked);
+            }
+        };
+        self.refresh(active, LeadKey::of(lead_id), out)?;
+        match self.standing(active, lead_id)? {
+            Some(Standing::Erased { is_suppressed: true }) => Ok(Applied::Filtered(FilterReason::Suppressed)),
+            Some(Standing::MergedInto(parent)) => {
+                if *parent == *other.as_str() {
+                    return Ok(Applied::Linked);
+                }
+                let parent = LeadId::parse(&parent)?;
+                let belongs = parent.kind().rank() < own.kind().rank();
+                if belongs && other.kind().rank() == parent.kind().rank() && !link.explicit {
+                    return Ok(Applied::LinkRefused);
+                }
+                let (child, root) = if parent < other { (other, parent) } else { (parent, other) };
+                let link = Link { a: Text::from(child.as_str()), b: Text::from(root.as_str()), ..*link };
+                self.send(child.as_str(), &ActivityRecord::Link(link));
+                Ok(Applied::Linked)
+            }
+            standing => {
+                let anonymous = own.kind().rank() == IdKind::Anon.rank();
+                if own.kind().rank() == other.kind().rank() && !anonymous && !link.explicit {
+                    return Ok(Applied::LinkRefused);
+                }
+                if own < other {
+                    self.send(other.as_str(), &ActivityRecord::Link(link.clone()));
+                    return Ok(Applied::Linked);
+                }
+                if self.is_erased_since(lead_id, link.arrival_ms) {
+                    return Ok(Applied::Filtered(FilterReason::Erased));
+                }
+                self.absorb_into(active, lead_id, standing.is_some(), &other, link, out)?;
+                Ok(Applied::Linked)
+            }
+        }
+    }
+
+    /// The lead says goodbye, sends everything it is to `root` and becomes a stub.
+    fn absorb_into(
+        &mut self,
+        active: &Active,
+        lead_id: &str,
+        exists: bool,
+        root: &LeadId,
+        link: &Link<'_>,
+        out: &mut Vec<Decision>,
+    ) -> Result<(), Refused> {
+        let key = LeadKey::of(lead_id);
+        let Work { overlay, base, scratch, clock_ms, historical, .. } = self;
+        let plan = &*active.plan;
+        let arrival_ms = link.arrival_ms.min(*clock_ms);
+        let mut state = Vec::new();
+        let touched =
+            match overlay.touch(base, active, key)?.is_some_and(|touched| exists && !touched.is_removed) {
+                true => overlay.touch(base, active, key)?,
+                false => None,
+            };
+        let touched = match touched {
+            Some(touched) => {
+                let lead = &mut touched.lead;
+                if lead.standing == Standing::Alive {
+                    let at_ms = arrival_ms.max(lead.last_ms);
+                    lead.last_ms = at_ms;
+                    scratch.reading.read(plan, lead, at_ms);
+                    let goodbye = stages::leave_audiences(lead);
+                    let of = Circumstances {
+                        cause: Cause::Merge,
+                        decided_at_ms: *clock_ms,
+                        historical: *historical,
+                        moment: None,
+                    };
+                    let view = View { plan, lead, at_ms, now: &scratch.reading };
+                    lead.seq += explain::decide(&view, &goodbye, lead.seq + 1, of, out);
+                    lead.seq += 1;
+                    let view = View { plan, lead, at_ms, now: &scratch.reading };
+                    out.push(explain::merged_into(&view, root.as_str(), lead.seq, of));
+                    crate::evidence::prune(&mut lead.evidence, &plan.slots, lead.last_ms);
+                    scratch.encoding.encode(plan, lead);
+                    state.clone_from(&scratch.encoding.bytes);
+                }
+                touched
+            }
+            None => overlay.begin(key, lead_id, arrival_ms, active.epoch),
+        };
+        let lead = &mut touched.lead;
+        let (born_ms, erased_ms) = (lead.born_ms, lead.erased_ms);
+        lead.begin(lead_id, born_ms, active.epoch);
+        lead.erased_ms = erased_ms;
+        lead.standing = Standing::MergedInto(root.as_str().into());
+        lead.last_ms = arrival_ms;
+        lead.accepted_ms = arrival_ms;
+        lead.deadline_ms = arrival_ms.saturating_add(STUB_MS);
+        (touched.is_removed, touched.is_changed) = (false, true);
+        let deadline_ms = lead.deadline_ms;
+        self.timers.arm(Timer { deadline_ms, key });
+        let transfer = Transfer {
+            from: Text::from(lead_id),
+            arrival_ms: link.arrival_ms,
+            epoch: active.epoch,
+            format: STATE_FORMAT,
+            state: Cow::Owned(state),
+        };
+        self.send(root.as_str(), &ActivityRecord::Transfer(transfer));
+        Ok(())
+    }
+
+    /// Takes in another lead.
+    pub(crate) fn transfer(
+        &mut self,
+        active: &Active,
+        lead_id: &str,
+        transfer: &Transfer<'_>,
+        out: &mut Vec<Decision>,
+    ) -> Result<Applied, Refused> {
+        LeadId::parse(lead_id)?;
+        let key = LeadKey::of(lead_id);
+        let standing = self.standing(active, lead_id)?;
+        if let Some(Standing::MergedInto(parent)) = &standing {
+            self.send(parent, &ActivityRecord::Transfer(transfer.clone()));
+            return Ok(Applied::Forwarded);
+        }
+        let is_suppressed = standing == Some(Standing::Erased { is_suppressed: true });
+        if is_suppressed || self.is_erased_since(lead_id, transfer.arrival_ms) {
+            // Whoever is erased is erased under all its ids.
+            let request_id = Text::from(lead_id);
+            let erase = Erase { request_id, arrival_ms: transfer.arrival_ms, suppress: is_suppressed };
+            self.send(&transfer.from, &ActivityRecord::Erase(erase));
+            return Ok(Applied::Filtered(FilterReason::Erased));
+        }
+        self.refresh(active, key, out)?;
+        let Work { overlay, base, scratch, clock_ms, historical, .. } = self;
+        let mut absorbed = Lead::default();
+        let has_life = !transfer.state.is_empty();
+        if has_life {
+            if transfer.format != STATE_FORMAT {
+                return Err(Refused::State(crate::error::StateError::Format { format: transfer.format }));
+            }
+            let was = active.plan_of(transfer.epoch)?;
+            layout::decode(was, &transfer.state, &mut absorbed)?;
+            if !std::sync::Arc::ptr_eq(was, &active.plan) {
+                let at_ms = active.switched_ms.max(absorbed.last_ms);
+                active.mapping_of(transfer.epoch)?.convert(was, &active.plan, &mut absorbed, at_ms);
+            }
+        }
+        let plan = &*active.plan;
+        let arrival_ms = transfer.arrival_ms.min(*clock_ms);
+        let alive = is_alive(overlay.touch(base, active, key)?);
+        let touched = if alive { overlay.touch(base, active, key)? } else { None };
+        let touched = match touched {
+            Some(touched) => touched,
+            None if has_life => {
+                let erased_ms = overlay.get(key).map_or(NEVER, |touched| touched.lead.erased_ms);
+                let touched = overlay.begin(key, lead_id, absorbed.born_ms, active.epoch);
+                touched.lead.erased_ms = erased_ms;
+                touched
+            }
+            // Nothing has been, on either side: there is nothing to keep.
+            None => return Ok(Applied::Merged),
+        };
+        (touched.is_removed, touched.is_changed) = (false, true);
+        let lead = &mut touched.lead;
+        if !has_life {
+            merge::add_id(lead, &transfer.from);
+            return Ok(Applied::Merged);
+        }
+        let at_ms = arrival_ms.max(lead.last_ms).max(absorbed.last_ms);
+        merge::merge(plan, lead, &mut absorbed, at_ms);
+        if crate::work::is_known(lead_id) && lead.known_since_ms.is_none() {
+            lead.known_since_ms = Some(at_ms);
+        }
+        scratch.reading.read(plan, lead, at_ms);
+        let evaluation = stages::evaluate(plan, lead, at_ms, &scratch.reading, Occasion::Whole);
+        let of = Circumstances {
+            cause: Cause::Merge,
+            decided_at_ms: *clock_ms,
+            historical: *historical,
+            moment: None,
+        };
+        let view = View { plan, lead, at_ms, now: &scratch.reading };
+        lead.seq += explain::decide(&view, &evaluation, lead.seq + 1, of, out);
+        lead.deadline_ms = deadlines::next_deadline_ms(plan, lead, at_ms, &mut scratch.reading);
+        let deadline_ms = lead.deadline_ms;
+        self.timers.arm(Timer { deadline_ms, key });
+        Ok(Applied::Merged)
+    }
+
+    /// Ends a life, under every id that it had.
+    pub(crate) fn erase(
+        &mut self,
+        active: &Active,
+        lead_id: &str,
+        erase: &Erase<'_>,
+        out: &mut Vec<Decision>,
+    ) -> Result<Applied, Refused> {
+        LeadId::parse(lead_id)?;
+        let key = LeadKey::of(lead_id);
+        self.refresh(active, key, out)?;
+        let Work { overlay, base, scratch, clock_ms, historical, .. } = self;
+        let plan = &*active.plan;
+        let arrival_ms = erase.arrival_ms.min(*clock_ms);
+        let exists = overlay.touch(base, active, key)?.is_some_and(|touched| !touched.is_removed);
+        let touched = if exists { overlay.touch(base, active, key)? } else { None };
+        let touched = match touched {
+            Some(touched) => touched,
+            None => overlay.begin(key, lead_id, arrival_ms, active.epoch),
+        };
+        let lead = &mut touched.lead;
+        let mut told: Vec<Box<str>> = Vec::new();
+        let mut is_suppressed = erase.suppress;
+        match &lead.standing {
+            Standing::Erased { is_suppressed: before } => is_suppressed |= before,
+            Standing::MergedInto(parent) => told.push(parent.clone()),
+            Standing::Alive => {
+                told.append(&mut lead.ids);
+                if exists {
+                    let at_ms = arrival_ms.max(lead.last_ms);
+                    lead.last_ms = at_ms;
+                    scratch.reading.read(plan, lead, at_ms);
+                    let end = stages::end_life(lead);
+                    let of = Circumstances {
+                        cause: Cause::Erased,
+                        decided_at_ms: *clock_ms,
+                        historical: *historical,
+                        moment: None,
+                    };
+                    let view = View { plan, lead, at_ms, now: &scratch.reading };
+                    explain::decide(&view, &end, lead.seq + 1, of, out);
+                }
+            }
+        }
+        let erased_ms = lead.erased_ms.max(erase.arrival_ms);
+        lead.begin(lead_id, arrival_ms, active.epoch);
+        lead.standing = Standing::Erased { is_suppressed };
+        lead.erased_ms = erased_ms;
+        lead.deadline_ms = if is_suppressed { i64::MAX } else { erased_ms.saturating_add(ERASURE_MS) };
+        (touched.is_removed, touched.is_changed) = (false, true);
+        let deadline_ms = lead.deadline_ms;
+        self.timers.arm(Timer { deadline_ms, key });
+        for id in told {
+            self.send(&id, &ActivityRecord::Erase(erase.clone()));
+        }
+        Ok(Applied::Erased)
+    }
+
+    /// Sends an activity on to the lead that has absorbed its id.
+    pub(crate) fn forward(
+        &mut self,
+        active: &Active,
+        lead_id: &str,
+        parent: &str,
+        activity: &ActivityRecord<'_>,
+    ) {
+        self.send(parent, activity);
+        // Used: it stays. Not written anew each time, for a year is long.
+        let key = LeadKey::of(lead_id);
+        let until_ms = self.clock_ms.saturating_add(STUB_MS);
+        if let Ok(Some(touched)) = self.overlay.touch(&self.base, active, key)
+            && touched.lead.deadline_ms < until_ms - STUB_MS / 8
+        {
+            touched.lead.deadline_ms = until_ms;
+            touched.is_changed = true;
+            self.timers.arm(Timer { deadline_ms: until_ms, key });
+        }
+    }
+
+    fn send(&mut self, lead_id: &str, record: &ActivityRecord<'_>) {
+        let mut value = Vec::new();
+        encode_activity(record, &mut value).expect("what was decoded, or made here, fits the schema");
+        self.sent.push(Sent { lead_id: lead_id.to_owned(), value });
+    }
+
+    /// What the id stands for; `None` if nothing is known of it.
+    fn standing(&mut self, active: &Active, lead_id: &str) -> Result<Option<Standing>, Refused> {
+        let touched = self.overlay.touch(&self.base, active, LeadKey::of(lead_id))?;
+        Ok(touched.filter(|touched| !touched.is_removed).map(|touched| touched.lead.standing.clone()))
+    }
+
+    /// Whether the id was erased at or after an instant.
+    fn is_erased_since(&self, lead_id: &str, arrival_ms: i64) -> bool {
+        let touched = self.overlay.get(LeadKey::of(lead_id)).filter(|touched| !touched.is_removed);
+        touched.is_some_and(|touched| touched.lead.erased_ms != NEVER && arrival_ms <= touched.lead.erased_ms)
+    }
+}
+
+fn is_alive(touched: Option<&mut crate::overlay::Touched>) -> bool {
+    touched.is_some_and(|touched| !touched.is_removed && touched.lead.standing == Standing::Alive)
+}

@@ -1,0 +1,123 @@
+//! Who is who: links, merges, erasures (S1, S10).
+
+mod story;
+
+use expect_test::expect;
+use story::check;
+
+const MODEL: &str = r#"
+apiVersion: ripen/v1
+model: {id: identity, version: 1}
+scores: {interest: {half_life: 1d}, total: {half_life: never}}
+rules:
+  - {id: view, event: page_view, points: {interest: 5, total: 1}, once_per: [page.path], max: 3}
+  - {id: ping, event: ping, points: {total: 10}}
+  - {id: form, event: form, points: {interest: 20}, once: true, set: {contact: 3d}}
+stages:
+  - {id: new, owner: marketing}
+  - {id: warm, owner: marketing, enter: "score.interest >= 15", exit: "score.interest < 10"}
+  - {id: hot, owner: sales, enter: "fact.contact && known", exit: "!fact.contact"}
+"#;
+
+#[test]
+fn concept_3_the_anonymous_history_is_credited_when_the_person_becomes_known() {
+    check(
+        MODEL,
+        "0h page_view /a; 1h page_view /b; 2h form
+         3h link to=user:1
+         3h page_view /c lead=user:1
+         4h page_view /d",
+        expect![[r#"
+            0d02:00:00.000 #1 new → warm, activity: interest 29.577 total 2, leaves at 1d15:32:57.068
+            0d03:00:00.000 #2 is merged into user:1, merge
+            0d03:00:00.000 user:1 #1 new → hot, merge: interest 28.735 total 2, leaves at 3d02:00:00.000
+            gone
+            user:1 ends as hot, interest 33.32, total 3
+        "#]],
+    );
+}
+
+#[test]
+fn an_activity_that_both_remember_counts_once() {
+    check(
+        MODEL,
+        "0h ping id=one; 0h ping id=one lead=user:1; 1h ping id=two; 2h ping id=three lead=user:1
+         2h page_view /a id=p; 3h page_view /a id=q lead=user:1; 3h page_view /b id=p lead=user:1
+         4h link to=user:1
+         5h ping id=two lead=user:1",
+        expect![[r#"
+            0d04:00:00.000 #1 is merged into user:1, merge
+            0d05:00:00.000 filtered: duplicate
+            gone
+            user:1 ends as new, interest 9.439, total 32
+        "#]],
+    );
+}
+
+#[test]
+fn a_shared_device_does_not_fuse_its_visitors() {
+    check(
+        MODEL,
+        "0h form; 1h link to=user:1; 2h link to=user:2; 3h page_view /x; 4h page_view /y lead=user:2
+         5h link lead=user:1 to=user:2; 6h alias lead=user:1 to=user:2; 7h page_view /z",
+        expect![[r#"
+            0d00:00:00.000 #1 new → warm, activity: interest 20, leaves at 1d00:00:06.233
+            0d01:00:00.000 #2 is merged into user:1, merge
+            0d01:00:00.000 user:1 #1 new → hot, merge: interest 19.431, leaves at 3d00:00:00.000
+            0d02:00:00.000 link refused
+            0d05:00:00.000 link refused
+            0d06:00:00.000 user:2 #1 is merged into user:1, merge
+            gone
+            user:1 ends as hot, interest 30.379, total 3
+            user:2 gone
+        "#]],
+    );
+}
+
+#[test]
+fn links_chain_up_to_the_strongest_id() {
+    check(
+        MODEL,
+        "0h ping; 0h ping lead=email:e; 0h ping lead=crm:9
+         1h link to=email:e; 2h link lead=anon:a to=crm:9; 3h link lead=email:e to=crm:9; 4h ping; 5h ping lead=email:e",
+        expect![[r#"
+            0d01:00:00.000 #1 is merged into email:e, merge
+            0d02:00:00.000 email:e #1 is merged into crm:9, merge
+            gone
+            crm:9 ends as new, total 50
+            email:e gone
+        "#]],
+    );
+}
+
+#[test]
+fn erasure_ends_the_life_under_every_id_and_what_was_under_way_is_dropped() {
+    check(
+        MODEL,
+        "0h form; 1h link to=user:1; 2h ping lead=user:1
+         3h erase
+         4h ping arrived=3h; 4h ping lead=user:1 arrived=3h; 5h ping lead=user:1; 6h ping",
+        expect![[r#"
+            0d00:00:00.000 #1 new → warm, activity: interest 20, leaves at 1d00:00:06.233
+            0d01:00:00.000 #2 is merged into user:1, merge
+            0d01:00:00.000 user:1 #1 new → hot, merge: interest 19.431, leaves at 3d00:00:00.000
+            0d03:00:00.000 user:1 #2 hot → new, erased: interest 18.34 total 10
+            0d04:00:00.000 filtered: erased
+            0d04:00:00.000 filtered: erased
+            ends as new, total 10
+            user:1 ends as new, total 10
+        "#]],
+    );
+    check(
+        MODEL,
+        "0h form; 3h erase to=suppress; 5h ping; 6h link to=user:1; 900h ping",
+        expect![[r#"
+        0d00:00:00.000 #1 new → warm, activity: interest 20, leaves at 1d00:00:06.233
+        0d03:00:00.000 #2 warm → new, erased: interest 18.34
+        0d05:00:00.000 filtered: suppressed
+        0d06:00:00.000 filtered: suppressed
+        37d12:00:00.000 filtered: suppressed
+        gone
+    "#]],
+    );
+}
