@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use ripen::demo::Traffic;
-use ripen_ingest::{Arrival, Format, Ingest, Limits, Needed, NeededField, Outcome, Source};
+use ripen_ingest::{Arrival, Format, Ingest, Limits, Needed, NeededField, Outcome, PageFields, Source};
 use ripen_model::Model;
+use ripen_model::compiled::PageReads;
 use ripen_records::{ActivityRecord, Decision, Switch, Text, decode_activity, encode_activity};
 use ripen_scorer::{Applied, Budget, SEMANTICS, STATE_FORMAT, Shard};
 
@@ -43,7 +44,9 @@ pub fn clicks(leads: u32, count: usize) -> Vec<Click> {
 pub fn ingest(model: &Model) -> Ingest {
     let fields = model.fields();
     let needed = |names: &[String]| names.iter().map(|name| NeededField::new(name)).collect();
+    let PageReads { url, host, title, name } = fields.page;
     let needed = Needed {
+        page: PageFields { url, host, title, name },
         properties: needed(fields.properties),
         traits: needed(fields.traits),
         max_future_ms: model.time.max_future_ms,
@@ -77,6 +80,14 @@ fn read(
             accept(activity);
         }
     });
+}
+
+/// The key that ingest gives to the record.
+fn lead_of<'a>(record: &'a ActivityRecord<'_>) -> &'a str {
+    match record {
+        ActivityRecord::Activity(activity) => &activity.ids[0],
+        _ => "",
+    }
 }
 
 /// Both services without the records between them.
@@ -116,7 +127,6 @@ impl Hot {
     fn click(&mut self, click: &Click, offset: i64, rekeyed: bool) {
         let Hot { ingest, shard, decisions, encoded, decided, .. } = self;
         read(ingest, click, offset, &mut |activity| {
-            let lead = activity.ids[0].clone();
             let record = ActivityRecord::Activity(activity);
             decisions.clear();
             let mut budget = Budget::new(10_000);
@@ -124,9 +134,9 @@ impl Hot {
                 encoded.clear();
                 encode_activity(&record, encoded).expect("it fits its schema");
                 let record = decode_activity(encoded).expect("just written");
-                shard.apply(&lead, &record, click.arrival_ms, &mut budget, decisions)
+                shard.apply(lead_of(&record), &record, click.arrival_ms, &mut budget, decisions)
             } else {
-                shard.apply(&lead, &record, click.arrival_ms, &mut budget, decisions)
+                shard.apply(lead_of(&record), &record, click.arrival_ms, &mut budget, decisions)
             };
             assert!(!matches!(applied, Ok(Applied::More) | Err(_)), "{applied:?}");
             *decided += decisions.len();

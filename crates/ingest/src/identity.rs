@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ripen_records::{IdKind, LeadId, LeadIdError};
 
 use crate::bounds::IDS;
-use crate::privacy;
+use crate::privacy::{self, Addresses};
 
 /// Texts that trackers send where they know no id. The first block is the list that `PostHog` documents, the
 /// rest are what other languages print for nothing. Compared trimmed and without regard to ASCII case.
@@ -65,10 +65,10 @@ pub(crate) enum NoId {
 
 impl Ids {
     /// Adds an id as the tracker wrote it. One that looks like an e-mail address is one, whatever its field.
-    pub(crate) fn add(&mut self, kind: IdKind, text: &str) {
+    pub(crate) fn add(&mut self, kind: IdKind, text: &str, addresses: Addresses) {
         if is_illegal_id(text) {
             self.illegal = true;
-        } else if privacy::is_email(text) {
+        } else if addresses.is_one(text) {
             self.add_email(text);
         } else {
             self.push(LeadId::new(kind, text));
@@ -117,10 +117,16 @@ impl Ids {
 
 /// The event's id: the tracker's, kept apart from others whatever its length, or the BLAKE3 of the record's
 /// bytes and its source's timestamp. An id that holds an address is hashed.
-pub(crate) fn event_id<'a>(tracker: Option<Cow<'a, str>>, bytes: &str, timestamp_ms: i64) -> Cow<'a, str> {
+pub(crate) fn event_id<'a>(
+    tracker: Option<Cow<'a, str>>,
+    bytes: &str,
+    timestamp_ms: i64,
+    addresses: Addresses,
+) -> Cow<'a, str> {
     match tracker {
         Some(id) if !is_illegal_id(&id) => {
-            let plain = id.len() <= crate::bounds::EVENT_ID_BYTES && !id.contains('@');
+            let with_address = addresses.are_possible() && id.contains('@');
+            let plain = id.len() <= crate::bounds::EVENT_ID_BYTES && !with_address;
             if plain { id } else { blake3::hash(id.as_bytes()).to_hex().to_string().into() }
         }
         _ => {
@@ -139,7 +145,7 @@ mod tests {
     fn ranked(ids: &[(IdKind, &str)]) -> Result<Vec<String>, NoId> {
         let mut all = Ids::default();
         for (kind, text) in ids {
-            all.add(*kind, text);
+            all.add(*kind, text, Addresses::of(text));
         }
         Ok(all.ranked()?.iter().map(|id| id.as_str().to_owned()).collect())
     }
@@ -173,6 +179,10 @@ mod tests {
 
     #[test]
     fn event_ids() {
+        let event_id = |tracker: Option<Cow<'static, str>>, bytes, timestamp_ms| {
+            let addresses = Addresses::of(tracker.as_deref().unwrap_or_default());
+            event_id(tracker, bytes, timestamp_ms, addresses)
+        };
         assert_eq!(event_id(Some("m-1".into()), "{}", 5), "m-1");
         let derived = event_id(None, "{}", 5);
         assert_eq!(derived.len(), 64);

@@ -11,10 +11,10 @@ use serde_json::error::Category;
 use crate::bots::Bots;
 use crate::identity::NoId;
 use crate::json::{self, Raw, Shape};
-use crate::needed::{Needed, Projection};
+use crate::needed::{Needed, PageFields, Projection};
 use crate::outcome::{Aside, DeadReason, Element, FilterReason, Outcome};
 use crate::segment::Message;
-use crate::time::{Arrival, Times};
+use crate::time::{Arrival, LastDay, Times};
 use crate::{Format, Source, ripen};
 
 /// The bounds of a record. Anything beyond is a dead letter.
@@ -34,16 +34,23 @@ impl Default for Limits {
     }
 }
 
-/// Reads raw records. One per partition's owner: it remembers verdicts on user agents, which change nothing
-/// but the cost.
+/// Reads raw records. One per partition's owner: what it remembers (verdicts on user agents, the day of the last
+/// event) changes nothing but the cost.
 #[derive(Debug)]
 pub struct Ingest {
     limits: Limits,
     arrival: Arrival,
+    page: PageFields,
     properties: Projection,
     traits: Projection,
     max_future_ms: i64,
+    memory: Memory,
+}
+
+#[derive(Debug)]
+struct Memory {
     bots: Bots,
+    day: LastDay,
 }
 
 impl Ingest {
@@ -52,10 +59,11 @@ impl Ingest {
         let mut ingest = Ingest {
             limits,
             arrival,
+            page: PageFields::default(),
             properties: Projection::default(),
             traits: Projection::default(),
             max_future_ms: 0,
-            bots: Bots::new(),
+            memory: Memory { bots: Bots::new(), day: LastDay::default() },
         };
         ingest.set_needed(needed);
         ingest
@@ -63,6 +71,7 @@ impl Ingest {
 
     /// Keeps other fields from here on: other models are in force.
     pub fn set_needed(&mut self, needed: &Needed) {
+        self.page = needed.page;
         self.properties = Projection::new(&needed.properties);
         self.traits = Projection::new(&needed.traits);
         self.max_future_ms = needed.max_future_ms.max(0);
@@ -109,15 +118,15 @@ impl Ingest {
         if json::is_deeper_than(text, self.limits.depth) {
             return Err((DeadReason::TooDeep, format!("over {} levels", self.limits.depth).into()));
         }
-        let mut message = Message::new(&self.properties, &self.traits);
+        let mut message = Message::new(text, &self.properties, &self.traits);
         match json::read_object(text, &mut message) {
             Ok(Shape::Object) => {}
             Ok(Shape::Other) => return Err((DeadReason::WrongShape, "not an object".into())),
             Err(error) => return Err(unreadable(&error)),
         }
         if message.batch.is_absent() {
-            let reader = Reader { arrival: self.arrival, max_future_ms: self.max_future_ms };
-            reader.finish(&mut message, text, source, &mut self.bots, &mut |outcome| {
+            let reader = Reader { arrival: self.arrival, page: self.page, max_future_ms: self.max_future_ms };
+            reader.finish(&mut message, text, source, &mut self.memory, &mut |outcome| {
                 sink(Element { index: None, outcome });
             });
             return Ok(());
@@ -180,16 +189,16 @@ impl Ingest {
         if elements.is_empty() {
             sink(Element { index: None, outcome: Outcome::Filtered(FilterReason::EmptyBatch) });
         }
-        let reader = Reader { arrival: self.arrival, max_future_ms: self.max_future_ms };
+        let reader = Reader { arrival: self.arrival, page: self.page, max_future_ms: self.max_future_ms };
         for (index, element) in elements.into_iter().enumerate() {
             let index = u32::try_from(index).ok();
             let mut told = |outcome: Outcome<'_>| sink(Element { index, outcome });
-            let mut message = Message::new(&self.properties, &self.traits);
-            match json::read_object(element.json(), &mut message) {
+            let mut message = Message::new(element.nested(), &self.properties, &self.traits);
+            match element.read(&mut message) {
                 Ok(Shape::Object) if message.batch.is_absent() => {
                     message.times.sent_at = message.times.sent_at.or_if_empty(envelope.sent_at);
                     message.times.received_at = message.times.received_at.or_if_empty(envelope.received_at);
-                    reader.finish(&mut message, element.json(), source, &mut self.bots, &mut told);
+                    reader.finish(&mut message, element.nested(), source, &mut self.memory, &mut told);
                 }
                 Ok(Shape::Object) => told(dead((DeadReason::WrongShape, "batch within a batch".into()))),
                 Ok(Shape::Other) => told(dead((DeadReason::WrongShape, "not an object".into()))),
@@ -219,6 +228,7 @@ fn unreadable(error: &serde_json::Error) -> Dead {
 #[derive(Clone, Copy)]
 struct Reader {
     arrival: Arrival,
+    page: PageFields,
     max_future_ms: i64,
 }
 
@@ -228,7 +238,7 @@ impl Reader {
         message: &mut Message<'_, '_>,
         bytes: &str,
         source: &Source<'_>,
-        bots: &mut Bots,
+        memory: &mut Memory,
         told: &mut dyn FnMut(Outcome<'_>),
     ) {
         let call = match message.call() {
@@ -241,17 +251,18 @@ impl Reader {
             Err(NoId::Missing) => return told(dead((DeadReason::NoId, "no id".into()))),
             Err(NoId::TooLong) => return told(dead((DeadReason::NoId, "id over 256 bytes".into()))),
         };
-        if message.user_agent().is_some_and(|user_agent| bots.is_bot(&user_agent)) {
+        if message.user_agent().is_some_and(|user_agent| memory.bots.is_bot(&user_agent)) {
             return told(Outcome::Filtered(FilterReason::Bot));
         }
-        let moment = message.times.settle(self.arrival, source.timestamp_ms, self.max_future_ms);
+        let moment =
+            message.times.settle(self.arrival, source.timestamp_ms, self.max_future_ms, &mut memory.day);
         let aside = Aside {
             time_source: moment.source,
             ip: message.ip(),
             group: message.group(),
             consent: message.consent(),
         };
-        let activity = message.take_activity(call, &ids, moment, bytes, source);
+        let activity = message.take_activity(call, ids, moment, self.page, bytes, source);
         told(Outcome::Accepted { activity, aside });
     }
 }

@@ -15,55 +15,80 @@ use serde_json::value::RawValue;
 
 use crate::bounds::{CONSENT_CATEGORIES, LIST_ELEMENTS, NAME_BYTES, VALUE_BYTES, cut};
 
-/// The JSON text of one value, already checked to be well formed; the default is a missing value.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Raw<'a>(&'a str);
+/// One value of a record, already checked to be well formed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Raw<'a> {
+    /// Not there.
+    #[default]
+    Missing,
+    /// A string without escapes, as it stands between its quotes.
+    Plain(&'a str),
+    /// The JSON text of any other value.
+    Json(&'a str),
+}
 
 impl<'a> Raw<'a> {
-    /// The JSON text; empty if missing.
-    pub(crate) fn json(self) -> &'a str {
-        self.0
+    /// The value that this JSON text is.
+    pub(crate) fn of(json: &'a str) -> Raw<'a> {
+        let inner = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        match inner {
+            Some(inner) if memchr::memchr(b'\\', inner.as_bytes()).is_none() => Raw::Plain(inner),
+            _ => Raw::Json(json),
+        }
+    }
+
+    /// The JSON text of an object or a list; empty for anything that is neither.
+    pub(crate) fn nested(self) -> &'a str {
+        match self {
+            Raw::Json(json) if json.starts_with(['{', '[']) => json,
+            _ => "",
+        }
     }
 
     /// Missing or null.
     pub(crate) fn is_absent(self) -> bool {
-        matches!(self.0, "" | "null")
+        matches!(self, Raw::Missing | Raw::Json("null"))
     }
 
     pub(crate) fn is_object(self) -> bool {
-        self.0.starts_with('{')
+        self.nested().starts_with('{')
     }
 
     pub(crate) fn is_array(self) -> bool {
-        self.0.starts_with('[')
+        self.nested().starts_with('[')
     }
 
     /// This value unless it is absent or an empty text, else the other.
     pub(crate) fn or_if_empty(self, other: Raw<'a>) -> Raw<'a> {
-        if self.is_absent() || self.0 == "\"\"" { other } else { self }
+        if self.is_absent() || self == Raw::Plain("") { other } else { self }
     }
 
     /// A string, unescaped. Half a surrogate pair (a text that was cut within an emoji) is replaced.
     pub(crate) fn string(self) -> Option<Cow<'a, str>> {
-        let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
-        if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
-            return Some(Cow::Borrowed(inner));
-        }
-        match serde_json::from_str::<String>(self.0) {
-            Ok(text) => Some(Cow::Owned(text)),
-            Err(_) => {
-                let mut deserializer = serde_json::Deserializer::from_str(self.0);
-                deserializer.deserialize_bytes(LossyText).ok().map(Cow::Owned)
-            }
+        match self {
+            Raw::Plain(text) => Some(Cow::Borrowed(text)),
+            Raw::Json(json) if json.starts_with('"') => unescaped(json).map(Cow::Owned),
+            Raw::Json(_) | Raw::Missing => None,
         }
     }
 
     /// A string, or the canonical text of a number.
     pub(crate) fn text(self) -> Option<Cow<'a, str>> {
-        match self.0.as_bytes().first()? {
-            b'"' => self.string(),
-            b'-' | b'0'..=b'9' => Some(Cow::Borrowed(canonical_number(self.0))),
-            _ => None,
+        match self {
+            Raw::Json(json) if json.starts_with(|c: char| matches!(c, '-' | '0'..='9')) => {
+                Some(Cow::Borrowed(canonical_number(json)))
+            }
+            _ => self.string(),
+        }
+    }
+
+    /// Whether [`Self::text`] has something in it.
+    pub(crate) fn has_text(self) -> bool {
+        match self {
+            Raw::Plain(text) => !text.is_empty(),
+            // What is escaped has at least one character.
+            Raw::Json(json) => json.starts_with(|c: char| matches!(c, '"' | '-' | '0'..='9')),
+            Raw::Missing => false,
         }
     }
 
@@ -75,21 +100,22 @@ impl<'a> Raw<'a> {
     /// The value in the model's sense: null, empty texts, objects and lists within lists are absent.
     pub(crate) fn value(self) -> Option<Value<'a>> {
         if self.is_array() {
-            let mut deserializer = serde_json::Deserializer::from_str(self.0);
+            let mut deserializer = serde_json::Deserializer::from_str(self.nested());
             return deserializer.deserialize_any(ListVisitor).ok().map(Value::Array);
         }
         self.scalar()
     }
 
     fn scalar(self) -> Option<Value<'a>> {
-        match self.0.as_bytes().first()? {
-            b'"' => {
-                let text = self.string().filter(|text| !text.is_empty())?;
-                Some(Value::String(Text(cut(text, VALUE_BYTES))))
-            }
+        let Raw::Json(json) = self else {
+            let text = self.string().filter(|text| !text.is_empty())?;
+            return Some(Value::String(Text(cut(text, VALUE_BYTES))));
+        };
+        match json.as_bytes().first()? {
+            b'"' => unescaped(json).map(|text| Value::String(Text(cut(Cow::Owned(text), VALUE_BYTES)))),
             b't' => Some(Value::Boolean(true)),
             b'f' => Some(Value::Boolean(false)),
-            b'-' | b'0'..=b'9' => ripen_model::parse_micros(self.0).map(|micros| Value::Number { micros }),
+            b'-' | b'0'..=b'9' => ripen_model::parse_micros(json).map(|micros| Value::Number { micros }),
             _ => None,
         }
     }
@@ -97,7 +123,7 @@ impl<'a> Raw<'a> {
     /// The members of an object that are booleans; `None` if it is no object.
     pub(crate) fn flags(self) -> Option<Vec<(String, bool)>> {
         let mut flags = Flags(Vec::new());
-        self.is_object().then(|| read_generally(self.0, &mut flags)).map(|_| flags.0)
+        self.is_object().then(|| read_generally(self.nested(), &mut flags)).map(|_| flags.0)
     }
 
     /// The elements of a list that are texts; `None` if it is no list.
@@ -115,7 +141,7 @@ impl<'a> Raw<'a> {
 
     /// Reads this value's members if it is an object.
     pub(crate) fn read<M: Members<'a>>(self, members: &mut M) -> Result<Shape, serde_json::Error> {
-        read_object(self.0, members)
+        if self.is_object() { read_object(self.nested(), members) } else { Ok(Shape::Other) }
     }
 
     /// The elements of a list, at most `limit` and one more; nothing if it is no list.
@@ -123,7 +149,7 @@ impl<'a> Raw<'a> {
         if !self.is_array() {
             return Vec::new();
         }
-        let mut deserializer = serde_json::Deserializer::from_str(self.0);
+        let mut deserializer = serde_json::Deserializer::from_str(self.nested());
         deserializer.deserialize_any(ElementsVisitor { limit }).unwrap_or_default()
     }
 }
@@ -179,7 +205,7 @@ impl<'de, A: MapAccess<'de>> Next<'de> for General<A> {
     type Error = A::Error;
 
     fn raw(&mut self) -> Result<Raw<'de>, A::Error> {
-        self.0.next_value::<&'de RawValue>().map(|value| Raw(value.get()))
+        self.0.next_value::<&'de RawValue>().map(|value| Raw::of(value.get()))
     }
 
     fn skip(&mut self) -> Result<(), A::Error> {
@@ -299,7 +325,7 @@ impl<'de> Visitor<'de> for ListVisitor {
         let mut values = Vec::new();
         while let Some(element) = seq.next_element::<&'de RawValue>()? {
             if values.len() < LIST_ELEMENTS {
-                values.extend(Raw(element.get()).scalar());
+                values.extend(Raw::of(element.get()).scalar());
             }
         }
         Ok(values)
@@ -321,11 +347,19 @@ impl<'de> Visitor<'de> for ElementsVisitor {
         let mut elements = Vec::new();
         while let Some(element) = seq.next_element::<&'de RawValue>()? {
             if elements.len() <= self.limit {
-                elements.push(Raw(element.get()));
+                elements.push(Raw::of(element.get()));
             }
         }
         Ok(elements)
     }
+}
+
+/// The text of a string with escapes.
+fn unescaped(json: &str) -> Option<String> {
+    serde_json::from_str::<String>(json).ok().or_else(|| {
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        deserializer.deserialize_bytes(LossyText).ok()
+    })
 }
 
 struct LossyText;
@@ -391,7 +425,7 @@ pub(crate) mod tests {
 
     /// A value of a record, for the tests of this crate.
     pub(crate) fn json(text: &str) -> Raw<'_> {
-        Raw(text)
+        Raw::of(text)
     }
 
     #[test]
@@ -411,22 +445,24 @@ pub(crate) mod tests {
 
     #[test]
     fn half_a_surrogate_pair_is_replaced() {
-        assert_eq!(Raw(r#""a\ud83d""#).string().as_deref(), Some("a\u{fffd}\u{fffd}\u{fffd}"));
-        assert_eq!(Raw(r#""\ud83d\ude00\n""#).string().as_deref(), Some("😀\n"));
+        assert_eq!(Raw::of(r#""a\ud83d""#).string().as_deref(), Some("a\u{fffd}\u{fffd}\u{fffd}"));
+        assert_eq!(Raw::of(r#""\ud83d\ude00\n""#).string().as_deref(), Some("😀\n"));
     }
 
     #[test]
     fn ids_keep_every_digit() {
-        assert_eq!(Raw("12.0").text().as_deref(), Some("12"));
-        assert_eq!(Raw("12345678901234567890123").text().as_deref(), Some("12345678901234567890123"));
+        assert_eq!(Raw::of("12.0").text().as_deref(), Some("12"));
+        assert_eq!(Raw::of("12345678901234567890123").text().as_deref(), Some("12345678901234567890123"));
     }
 
     #[test]
     fn lists_are_flat_and_bounded() {
         let list = format!("[{}]", vec!["1"; LIST_ELEMENTS + 9].join(","));
-        assert!(matches!(Raw(&list).value(), Some(Value::Array(values)) if values.len() == LIST_ELEMENTS));
+        assert!(
+            matches!(Raw::of(&list).value(), Some(Value::Array(values)) if values.len() == LIST_ELEMENTS)
+        );
         assert_eq!(
-            Raw(r#"["a",[1],{"b":1},null,""]"#).value(),
+            Raw::of(r#"["a",[1],{"b":1},null,""]"#).value(),
             Some(Value::Array(vec![Value::String("a".into())]))
         );
     }

@@ -24,7 +24,7 @@ mod time;
 
 pub use identity::is_illegal_id;
 pub use ingest::{Ingest, Limits};
-pub use needed::{Needed, NeededField, Sensitive};
+pub use needed::{Needed, NeededField, PageFields, Sensitive};
 pub use outcome::{Aside, Consent, DeadReason, Element, FilterReason, Outcome};
 pub use page::normalise_path;
 pub use time::{Arrival, TimeSource};

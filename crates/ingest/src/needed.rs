@@ -6,17 +6,43 @@ use foldhash::fast::FixedState;
 use ripen_records::{Field, Text, Value};
 
 use crate::json::{Members, Next, Raw};
-use crate::privacy;
+use crate::privacy::{self, Addresses};
 
 /// The fields that the models in force read, and how far into the future they let event times lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needed {
+    /// What they read of pages.
+    pub page: PageFields,
     /// Properties, without `properties.` in front; dots enter nested objects.
     pub properties: Vec<NeededField>,
     /// Traits, without `traits.` in front.
     pub traits: Vec<NeededField>,
     /// Event time further ahead of its arrival is clamped and flagged, ms.
     pub max_future_ms: i64,
+}
+
+/// What is read of a page beside its path and its referrer, which every activity carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "the names are the fields' own")]
+pub struct PageFields {
+    pub url: bool,
+    pub host: bool,
+    pub title: bool,
+    pub name: bool,
+}
+
+impl PageFields {
+    /// All of them.
+    pub const ALL: PageFields = PageFields { url: true, host: true, title: true, name: true };
+
+    fn union(self, other: PageFields) -> PageFields {
+        PageFields {
+            url: self.url || other.url,
+            host: self.host || other.host,
+            title: self.title || other.title,
+            name: self.name || other.name,
+        }
+    }
 }
 
 /// One needed field.
@@ -52,7 +78,12 @@ impl NeededField {
 impl Default for Needed {
     /// No field; five minutes of future.
     fn default() -> Needed {
-        Needed { properties: Vec::new(), traits: Vec::new(), max_future_ms: 300_000 }
+        Needed {
+            page: PageFields::default(),
+            properties: Vec::new(),
+            traits: Vec::new(),
+            max_future_ms: 300_000,
+        }
     }
 }
 
@@ -60,6 +91,7 @@ impl Needed {
     /// What both need.
     #[must_use]
     pub fn union(mut self, other: Needed) -> Needed {
+        self.page = self.page.union(other.page);
         add(&mut self.properties, other.properties);
         add(&mut self.traits, other.traits);
         self.max_future_ms = self.max_future_ms.max(other.max_future_ms);
@@ -151,12 +183,12 @@ impl<'n, 'de> Projected<'n, 'de> {
     }
 
     /// The present values, with what is personal hashed.
-    pub(crate) fn into_fields(self) -> Vec<Field<'de>>
+    pub(crate) fn into_fields(self, addresses: Addresses) -> Vec<Field<'de>>
     where
         'n: 'de,
     {
         let field = |(field, raw): (&'n NeededField, Raw<'de>)| {
-            let value = safe_value(field, raw)?;
+            let value = safe_value(field, raw, addresses)?;
             Some(Field { name: Text::from(field.name.as_str()), value })
         };
         self.values.into_iter().filter_map(field).collect()
@@ -183,28 +215,29 @@ impl<'de> Members<'de> for Nested<'_, '_, 'de> {
 
 /// A field's value as it may leave: hashed if the field is sensitive or the value looks like an address;
 /// addresses within longer texts are cut.
-fn safe_value<'a>(field: &NeededField, raw: Raw<'a>) -> Option<Value<'a>> {
+fn safe_value<'a>(field: &NeededField, raw: Raw<'a>, addresses: Addresses) -> Option<Value<'a>> {
     let hashed = |hash: Option<String>| hash.map(|hash| Value::String(hash.into()));
     match field.sensitive {
         Some(Sensitive::Email) => hashed(privacy::email_hash(&raw.text()?)),
         Some(Sensitive::Phone) => hashed(privacy::phone_hash(&raw.text()?).map(|(hash, _)| hash)),
-        None => raw.value().and_then(|value| safe(value, field.name.ends_with("email_domain"))),
+        None => raw.value().and_then(|value| safe(value, field.name.ends_with("email_domain"), addresses)),
     }
 }
 
-fn safe(value: Value<'_>, is_domain: bool) -> Option<Value<'_>> {
+fn safe(value: Value<'_>, is_domain: bool, addresses: Addresses) -> Option<Value<'_>> {
     match value {
         Value::String(text) if is_domain => {
             let domain = text.trim().to_lowercase();
             let domain = domain.rsplit('@').next().unwrap_or_default().to_owned();
             (!domain.is_empty()).then(|| Value::String(domain.into()))
         }
-        Value::String(text) if privacy::is_email(&text) => {
+        Value::String(text) if addresses.is_one(&text) => {
             privacy::email_hash(&text).map(|hash| Value::String(hash.into()))
         }
-        Value::String(text) => Some(Value::String(Text(privacy::without_emails(text.0)))),
+        Value::String(text) => Some(Value::String(Text(addresses.cut_from(text.0)))),
         Value::Array(values) => {
-            Some(Value::Array(values.into_iter().filter_map(|value| safe(value, is_domain)).collect()))
+            let safe = |value| safe(value, is_domain, addresses);
+            Some(Value::Array(values.into_iter().filter_map(safe).collect()))
         }
         Value::Boolean(_) | Value::Number { .. } => Some(value),
     }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use memchr::{memchr, memchr2, memrchr};
 
 use crate::bounds::{HOST_BYTES, PATH_BYTES, URL_BYTES, cut};
-use crate::privacy::without_emails;
+use crate::privacy::Addresses;
 
 /// A URL in its parts, as they stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,13 +57,13 @@ impl<'a> Url<'a> {
     }
 
     /// The normalised path: `/` for a URL without one.
-    fn path(&self) -> Cow<'a, str> {
-        normalise(self.path)
+    fn path(&self, addresses: Addresses) -> Cow<'a, str> {
+        normalise(self.path, addresses)
     }
 
     /// The URL without what is personal in it: a name before the host, addresses anywhere, and the values of
     /// parameters that are named after an e-mail or a phone.
-    fn clean(&self, text: &'a str) -> Cow<'a, str> {
+    fn clean(&self, text: &'a str, addresses: Addresses) -> Cow<'a, str> {
         let text = if self.user.is_empty() && !parameters(self.query).any(|(name, _)| is_personal(name)) {
             Cow::Borrowed(text)
         } else {
@@ -79,19 +79,24 @@ impl<'a> Url<'a> {
             clean.push_str(self.fragment);
             Cow::Owned(clean)
         };
-        cut(without_emails(text), URL_BYTES)
+        cut(addresses.cut_from(text), URL_BYTES)
     }
 }
 
 /// The path as models match it: scheme, host, query and fragment cut, percent-decoded once, `//` collapsed,
 /// the trailing `/` cut (`/` itself stays), case kept. Addresses within it are cut, too.
 pub fn normalise_path(path: &str) -> Cow<'_, str> {
+    normalised_path(path, Addresses::of(path))
+}
+
+/// [`normalise_path`] of a path from a record that is known to hold addresses or not to.
+pub(crate) fn normalised_path(path: &str, addresses: Addresses) -> Cow<'_, str> {
     let path = path.trim_ascii();
     // A path field's own `//a` is a path; only a scheme makes the next part a host.
     if !path.starts_with('/') && scheme_bytes(path) > 0 {
-        return Url::split(path).path();
+        return Url::split(path).path(addresses);
     }
-    normalise(&path[..memchr2(b'?', b'#', path.as_bytes()).unwrap_or(path.len())])
+    normalise(&path[..memchr2(b'?', b'#', path.as_bytes()).unwrap_or(path.len())], addresses)
 }
 
 /// The named parameters of a query (`?` in front or not), in its order; values as they stand.
@@ -110,32 +115,46 @@ pub(crate) fn decoded_value(value: &str) -> Cow<'_, str> {
 }
 
 /// What an activity needs of a page's URL, from one look at it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct PageUrl<'a> {
-    pub(crate) clean: Cow<'a, str>,
+    pub(crate) clean: Option<Cow<'a, str>>,
     pub(crate) host: Option<Cow<'a, str>>,
-    /// Only where the tracker states no path.
     pub(crate) path: Option<Cow<'a, str>>,
     pub(crate) query: Cow<'a, str>,
 }
 
+/// Which parts of a URL are needed beside its query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UrlParts {
+    pub(crate) clean: bool,
+    pub(crate) host: bool,
+    pub(crate) path: bool,
+}
+
 impl<'a> PageUrl<'a> {
-    pub(crate) fn new(url: Cow<'a, str>, with_path: bool) -> PageUrl<'a> {
+    pub(crate) fn new(url: Cow<'a, str>, parts: UrlParts, addresses: Addresses) -> PageUrl<'a> {
         match url {
-            Cow::Borrowed(url) => PageUrl::of(url, with_path),
-            Cow::Owned(url) => PageUrl::of(&url, with_path).into_owned(),
+            Cow::Borrowed(url) => PageUrl::of(url, parts, addresses),
+            Cow::Owned(url) => PageUrl::of(&url, parts, addresses).into_owned(),
         }
     }
 
-    fn of(text: &'a str, with_path: bool) -> PageUrl<'a> {
+    fn of(text: &'a str, parts: UrlParts, addresses: Addresses) -> PageUrl<'a> {
+        if !(parts.clean || parts.host || parts.path) && memchr(b'?', text.as_bytes()).is_none() {
+            return PageUrl::default();
+        }
         let url = Url::split(text);
-        let path = with_path.then(|| url.path());
-        PageUrl { clean: url.clean(text), host: url.host(), path, query: url.query.into() }
+        PageUrl {
+            clean: parts.clean.then(|| url.clean(text, addresses)),
+            host: if parts.host { url.host() } else { None },
+            path: parts.path.then(|| url.path(addresses)),
+            query: url.query.into(),
+        }
     }
 
     fn into_owned(self) -> PageUrl<'static> {
         PageUrl {
-            clean: self.clean.into_owned().into(),
+            clean: self.clean.map(|clean| clean.into_owned().into()),
             host: self.host.map(|host| host.into_owned().into()),
             path: self.path.map(|path| path.into_owned().into()),
             query: self.query.into_owned().into(),
@@ -144,15 +163,17 @@ impl<'a> PageUrl<'a> {
 }
 
 /// The referrer without what is personal in it.
-pub(crate) fn clean_url(url: Cow<'_, str>) -> Cow<'_, str> {
+pub(crate) fn clean_url(url: Cow<'_, str>, addresses: Addresses) -> Cow<'_, str> {
     match url {
-        Cow::Borrowed(url) => Url::split(url).clean(url),
-        Cow::Owned(url) => Cow::Owned(Url::split(&url).clean(&url).into_owned()),
+        // Neither an address nor a name before the host, nor parameters.
+        url if !addresses.are_possible() && memchr(b'?', url.as_bytes()).is_none() => cut(url, URL_BYTES),
+        Cow::Borrowed(url) => Url::split(url).clean(url, addresses),
+        Cow::Owned(url) => Cow::Owned(Url::split(&url).clean(&url, addresses).into_owned()),
     }
 }
 
-fn normalise(path: &str) -> Cow<'_, str> {
-    let path = without_emails(percent_decoded(path));
+fn normalise(path: &str, addresses: Addresses) -> Cow<'_, str> {
+    let path = if addresses.are_possible() { addresses.cut_from(percent_decoded(path)) } else { path.into() };
     let bytes = path.as_bytes();
     let doubled = || bytes.windows(2).any(|pair| pair == b"//");
     let clean = bytes.first() == Some(&b'/') && (bytes.len() == 1 || !bytes.ends_with(b"/")) && !doubled();
@@ -260,7 +281,7 @@ mod tests {
         ] {
             let split = Url::split(url);
             assert_eq!(split.host().as_deref(), host, "{url}");
-            assert_eq!(split.path(), path, "{url}");
+            assert_eq!(split.path(Addresses::of(url)), path, "{url}");
             assert_eq!(split.query, query, "{url}");
         }
     }
@@ -295,7 +316,7 @@ mod tests {
             ("https://jane:pw@shop.example/a", "https://shop.example/a"),
             ("https://shop.example/u/jane@shop.example/x", "https://shop.example/u//x"),
         ] {
-            assert_eq!(Url::split(url).clean(url), expect, "{url}");
+            assert_eq!(Url::split(url).clean(url, Addresses::of(url)), expect, "{url}");
         }
     }
 }

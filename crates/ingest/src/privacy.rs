@@ -10,6 +10,34 @@ use sha2::{Digest, Sha256};
 /// The longest address that mail can reach (RFC 5321).
 const EMAIL_BYTES: usize = 254;
 
+/// Whether a record can hold an address at all: without an at sign, and without a percent sign or a backslash,
+/// which may stand for one, nothing in it is one, and its texts need not be looked at one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    possible: bool,
+}
+
+impl Addresses {
+    /// What can be in texts that come from this one.
+    pub(crate) fn of(text: &str) -> Addresses {
+        Addresses { possible: memchr::memchr3(b'@', b'%', b'\\', text.as_bytes()).is_some() }
+    }
+
+    pub(crate) fn are_possible(self) -> bool {
+        self.possible
+    }
+
+    /// The text without the addresses in it, also those with a percent-encoded `@`.
+    pub(crate) fn cut_from(self, text: Cow<'_, str>) -> Cow<'_, str> {
+        if self.possible { without_emails(text) } else { text }
+    }
+
+    /// Whether a whole text looks like an address.
+    pub(crate) fn is_one(self, text: &str) -> bool {
+        self.possible && is_email(text)
+    }
+}
+
 /// SHA-256 of the trimmed, lower-cased address, 64 lower-case hex digits. A value that is such a hash already
 /// stays. `None` for anything without something on either side of one `@`.
 pub(crate) fn email_hash(text: &str) -> Option<String> {
@@ -33,7 +61,7 @@ pub(crate) fn email_domain(text: &str) -> Option<String> {
 }
 
 /// Whether a whole text looks like an address: one `@`, and a domain with a dot and a name behind it.
-pub(crate) fn is_email(text: &str) -> bool {
+fn is_email(text: &str) -> bool {
     if memchr::memchr(b'@', text.as_bytes()).is_none() {
         return false;
     }
@@ -69,7 +97,7 @@ pub(crate) fn phone_hash(text: &str) -> Option<(String, bool)> {
 }
 
 /// The text without the addresses in it, also those with a percent-encoded `@`.
-pub(crate) fn without_emails(text: Cow<'_, str>) -> Cow<'_, str> {
+fn without_emails(text: Cow<'_, str>) -> Cow<'_, str> {
     if memchr::memchr2(b'@', b'%', text.as_bytes()).is_none() {
         return text;
     }

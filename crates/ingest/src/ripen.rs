@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::identity::{Ids, NoId};
 use crate::outcome::{DeadReason, FilterReason};
+use crate::privacy::Addresses;
 use crate::time::Arrival;
 
 /// What a line is.
@@ -261,7 +262,7 @@ fn ranked(texts: &[String]) -> Result<Vec<LeadId>, Refusal> {
         match kind {
             Some((IdKind::Email, value)) => ids.add_email(value),
             Some((IdKind::Phone, value)) => ids.add_phone(value),
-            Some((kind, value)) => ids.add(kind, value),
+            Some((kind, value)) => ids.add(kind, value, Addresses::of(value)),
             None => {
                 let kinds = IdKind::ALL.map(IdKind::as_str).join(", ");
                 let detail = format!("an id is no kind:value, kinds: {kinds}");

@@ -15,9 +15,10 @@ use crate::Source;
 use crate::bounds::{self, NAME_BYTES, TITLE_BYTES, URL_BYTES, UTM_BYTES, cut};
 use crate::identity::{self, Ids, NoId};
 use crate::json::Raw;
+use crate::needed::PageFields;
 use crate::outcome::{DeadReason, RawConsent};
-use crate::page::{PageUrl, clean_url, decoded_value, normalise_path, parameters};
-use crate::privacy::{self, without_emails};
+use crate::page::{PageUrl, UrlParts, clean_url, decoded_value, normalised_path, parameters};
+use crate::privacy::{self, Addresses};
 use crate::time::Moment;
 
 /// What a call is.
@@ -62,7 +63,7 @@ impl<'n, 'de> Message<'n, 'de> {
         let name = match kind {
             Kind::Track => {
                 let event = self.event.bounded(NAME_BYTES);
-                without_emails(event.ok_or((DeadReason::WrongShape, "track without an event"))?)
+                self.addresses.cut_from(event.ok_or((DeadReason::WrongShape, "track without an event"))?)
             }
             Kind::Page => "page_view".into(),
             Kind::Screen => "screen_view".into(),
@@ -85,7 +86,7 @@ impl<'n, 'de> Message<'n, 'de> {
         ];
         for (kind, id) in plain {
             if let Some(text) = id.text() {
-                ids.add(kind, &text);
+                ids.add(kind, &text, self.addresses);
             }
         }
         for crm in self.context.external_ids.elements(bounds::IDS) {
@@ -93,7 +94,7 @@ impl<'n, 'de> Message<'n, 'de> {
             let _ = crm.read(&mut external);
             let of_crm = external.kind.string().is_some_and(|kind| kind.eq_ignore_ascii_case("crm"));
             if let (true, Some(text)) = (of_crm, external.id.text()) {
-                ids.add(IdKind::Crm, &text);
+                ids.add(IdKind::Crm, &text, self.addresses);
             }
         }
         if let Some(text) = self.email(call) {
@@ -109,8 +110,9 @@ impl<'n, 'de> Message<'n, 'de> {
     pub(crate) fn take_activity<'a>(
         &mut self,
         call: Call<'de>,
-        ids: &'a [LeadId],
+        ids: Vec<LeadId>,
         moment: Moment,
+        needed: PageFields,
         bytes: &str,
         source: &Source<'a>,
     ) -> Activity<'a>
@@ -118,14 +120,16 @@ impl<'n, 'de> Message<'n, 'de> {
         'de: 'a,
         'n: 'a,
     {
+        let addresses = self.addresses;
         let tracker_id = self.message_id.or_if_empty(self.message_id_snake).text();
         let url = self.context.page.url.or_if_empty(self.properties.page.url);
         let path = self.context.page.path.or_if_empty(self.properties.page.path).bounded(usize::MAX);
-        let url = url.bounded(usize::MAX).map(|url| PageUrl::new(url, path.is_none()));
+        let parts = UrlParts { clean: needed.url, host: needed.host, path: path.is_none() };
+        let url = url.bounded(usize::MAX).map(|url| PageUrl::new(url, parts, addresses));
         let utm = self.utm(url.as_ref().map_or("", |url| &url.query));
-        let page = self.page(call.kind, path, url);
+        let page = self.page(call.kind, path, url, needed);
         let email = if self.traits.needed.needs("email_domain") { self.address(&call) } else { None };
-        let session = self.context.session_id.bounded(NAME_BYTES).map(|id| Text(without_emails(id)));
+        let session = self.context.session_id.bounded(NAME_BYTES).map(|id| Text(addresses.cut_from(id)));
         let origin = self.origin();
         let mut traits = std::mem::take(&mut self.traits.projected);
         let of_context = std::mem::take(&mut self.context.traits.projected);
@@ -135,7 +139,7 @@ impl<'n, 'de> Message<'n, 'de> {
         } else {
             traits.fill_from(of_context);
         }
-        let mut traits = traits.into_fields();
+        let mut traits = traits.into_fields(addresses);
         if let Some(domain) = email.and_then(|email| privacy::email_domain(&email))
             && !traits.iter().any(|field| field.name.as_str() == "email_domain")
         {
@@ -143,17 +147,17 @@ impl<'n, 'de> Message<'n, 'de> {
             traits.push(ripen_records::Field { name: "email_domain".into(), value });
         }
         Activity {
-            event_id: Text(identity::event_id(tracker_id, bytes, source.timestamp_ms)),
+            event_id: Text(identity::event_id(tracker_id, bytes, source.timestamp_ms, addresses)),
             name: Text(call.name),
             t_ms: moment.t_ms,
             arrival_ms: moment.arrival_ms,
             clamped: moment.clamped,
             origin,
-            ids: ids.iter().map(|id| Text::from(id.as_str())).collect(),
+            ids: ids.into_iter().map(|id| Text::from(String::from(id))).collect(),
             session,
             page,
             utm,
-            properties: std::mem::take(&mut self.properties.projected).into_fields(),
+            properties: std::mem::take(&mut self.properties.projected).into_fields(addresses),
             traits,
             input: Input { topic: source.topic.into(), partition: source.partition, offset: source.offset },
         }
@@ -172,7 +176,7 @@ impl<'n, 'de> Message<'n, 'de> {
 
     /// The address in one of its places, or the id that is one.
     fn address(&self, call: &Call<'_>) -> Option<Cow<'de, str>> {
-        let shaped = |id: Raw<'de>| id.text().filter(|id| privacy::is_email(id));
+        let shaped = |id: Raw<'de>| id.text().filter(|id| self.addresses.is_one(id));
         self.email(call).or_else(|| shaped(self.user_id)).or_else(|| shaped(self.anonymous_id))
     }
 
@@ -181,44 +185,58 @@ impl<'n, 'de> Message<'n, 'de> {
         let Some(channel) = self.channel.or_if_empty(self.context.channel).string() else {
             return Origin::Unstated;
         };
-        match channel.to_ascii_lowercase().as_str() {
-            "web" | "browser" | "client" => Origin::Web,
-            "mobile" | "app" => Origin::App,
-            "server" | "sources" | "cloud" => Origin::Server,
-            _ => Origin::Unstated,
+        let is_any = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(&channel));
+        if is_any(&["web", "browser", "client"]) {
+            Origin::Web
+        } else if is_any(&["mobile", "app"]) {
+            Origin::App
+        } else if is_any(&["server", "sources", "cloud"]) {
+            Origin::Server
+        } else {
+            Origin::Unstated
         }
     }
 
     /// The page of the context, else that of the properties, where page calls repeat it.
-    fn page(&self, kind: Kind, path: Option<Cow<'de, str>>, url: Option<PageUrl<'de>>) -> Option<Page<'de>> {
+    fn page(
+        &self,
+        kind: Kind,
+        path: Option<Cow<'de, str>>,
+        url: Option<PageUrl<'de>>,
+        needed: PageFields,
+    ) -> Option<Page<'de>> {
+        let addresses = self.addresses;
         let (context, properties) = (&self.context.page, &self.properties.page);
         let is_page = matches!(kind, Kind::Page | Kind::Screen);
         let referrer = context.referrer.or_if_empty(properties.referrer).bounded(usize::MAX);
         // Other calls have names and titles of their own among their properties: a product's, a file's.
         let title = if is_page { context.title.or_if_empty(properties.title) } else { context.title };
         let name = if is_page { self.name.or_if_empty(self.properties.name) } else { Raw::default() };
-        let clean = |text: Cow<'de, str>, bytes| Text(cut(without_emails(text), bytes));
-        let mut page = Page {
-            path: path.map(|path| Text(normalised(path))),
-            url: None,
-            host: None,
-            title: title.bounded(usize::MAX).map(|title| clean(title, TITLE_BYTES)),
-            referrer: referrer.map(|referrer| Text(clean_url(referrer))),
-            name: name.bounded(usize::MAX).map(|name| clean(name, NAME_BYTES)),
+        let clean = |needed: bool, raw: Raw<'de>, bytes| {
+            let text = if needed { raw.bounded(usize::MAX) } else { None };
+            text.map(|text| Text(cut(addresses.cut_from(text), bytes)))
         };
-        if let Some(url) = url {
-            page.path = page.path.or(url.path.map(Text));
-            page.host = url.host.map(Text);
-            page.url = Some(Text(url.clean));
+        // Whether there is a page is a word of its own: what no model reads of it has to count.
+        if path.is_none() && url.is_none() && referrer.is_none() && !title.has_text() && !name.has_text() {
+            return None;
         }
-        (page != Page::default()).then_some(page)
+        let url = url.unwrap_or_default();
+        Some(Page {
+            path: path.map(|path| normalised(path, addresses)).or(url.path).map(Text),
+            url: url.clean.map(Text),
+            host: url.host.map(Text),
+            title: clean(needed.title, title, TITLE_BYTES),
+            referrer: referrer.map(|referrer| Text(clean_url(referrer, addresses))),
+            name: clean(needed.name, name, NAME_BYTES),
+        })
     }
 
     /// The tracker's campaign, field by field else the first value in the URL's query.
     fn utm(&self, query: &str) -> Option<Utm<'de>> {
         let campaign = &self.context.campaign;
         let stated = [campaign.source, campaign.medium, campaign.name, campaign.term, campaign.content];
-        let mut utm = stated.map(|raw| raw.bounded(usize::MAX).and_then(utm_text));
+        let mut utm =
+            stated.map(|raw| raw.bounded(usize::MAX).and_then(|text| utm_text(text, self.addresses)));
         let search = self.context.page.search.or_if_empty(self.properties.page.search);
         let search = if query.is_empty() { search.bounded(URL_BYTES) } else { None };
         for (name, value) in parameters(search.as_deref().unwrap_or(query)) {
@@ -231,7 +249,7 @@ impl<'n, 'de> Message<'n, 'de> {
                 _ => continue,
             };
             if utm[place].is_none() {
-                utm[place] = utm_text(Cow::Owned(decoded_value(value).into_owned()));
+                utm[place] = utm_text(Cow::Owned(decoded_value(value).into_owned()), self.addresses);
             }
         }
         let [source, medium, campaign, term, content] = utm;
@@ -241,8 +259,8 @@ impl<'n, 'de> Message<'n, 'de> {
 }
 
 /// Trimmed and lower-cased; absent if nothing is left.
-fn utm_text(text: Cow<'_, str>) -> Option<Text<'_>> {
-    let text = without_emails(text);
+fn utm_text(text: Cow<'_, str>, addresses: Addresses) -> Option<Text<'_>> {
+    let text = addresses.cut_from(text);
     let plain = text.bytes().all(|b| b.is_ascii_graphic() && !b.is_ascii_uppercase());
     let text = match text {
         text if plain => text,
@@ -256,10 +274,10 @@ fn utm_text(text: Cow<'_, str>) -> Option<Text<'_>> {
     (!text.is_empty()).then(|| Text(cut(text, UTM_BYTES)))
 }
 
-fn normalised(path: Cow<'_, str>) -> Cow<'_, str> {
+fn normalised(path: Cow<'_, str>, addresses: Addresses) -> Cow<'_, str> {
     match path {
-        Cow::Borrowed(path) => normalise_path(path),
-        Cow::Owned(path) => Cow::Owned(normalise_path(&path).into_owned()),
+        Cow::Borrowed(path) => normalised_path(path, addresses),
+        Cow::Owned(path) => Cow::Owned(normalised_path(&path, addresses).into_owned()),
     }
 }
 

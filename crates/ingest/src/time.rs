@@ -79,11 +79,17 @@ pub(crate) struct Moment {
 
 impl Times<'_> {
     /// Settles event time and arrival; `source_ms` is the source record's timestamp.
-    pub(crate) fn settle(&self, arrival: Arrival, source_ms: i64, max_future_ms: i64) -> Moment {
-        let timestamp = instant_ms(self.timestamp);
-        let original = instant_ms(self.original_timestamp);
-        let sent = instant_ms(self.sent_at);
-        let received = instant_ms(self.received_at);
+    pub(crate) fn settle(
+        &self,
+        arrival: Arrival,
+        source_ms: i64,
+        max_future_ms: i64,
+        day: &mut LastDay,
+    ) -> Moment {
+        let timestamp = instant_ms(self.timestamp, day);
+        let original = instant_ms(self.original_timestamp, day);
+        let sent = instant_ms(self.sent_at, day);
+        let received = instant_ms(self.received_at, day);
         let arrival_ms = match arrival {
             Arrival::Source => source_ms,
             Arrival::FromRecord => received.or(sent).or(timestamp).or(original).unwrap_or(source_ms),
@@ -118,11 +124,13 @@ impl Times<'_> {
 
 /// An instant in ms UTC: ISO 8601 with any offset (none is UTC), a date, or a number since 1970, whose size
 /// tells seconds, milliseconds, microseconds and nanoseconds apart.
-fn instant_ms(raw: Raw<'_>) -> Option<i64> {
-    let text = raw.text()?;
-    if let Some(ms) = utc_with_millis(&text) {
+fn instant_ms(raw: Raw<'_>, day: &mut LastDay) -> Option<i64> {
+    if let Raw::Plain(text) = raw
+        && let Some(ms) = utc_with_millis(text, day)
+    {
         return Some(ms);
     }
+    let text = raw.text()?;
     let text = text.trim();
     if text.len() > 64 {
         return None;
@@ -139,34 +147,50 @@ fn instant_ms(raw: Raw<'_>) -> Option<i64> {
     TimeZone::UTC.to_timestamp(local).ok().map(Timestamp::as_millisecond)
 }
 
-/// Exactly `2026-01-05T00:00:00.000Z`, as every JavaScript tracker writes it: half the cost of an event's times
-/// when the general parser reads them.
-fn utc_with_millis(text: &str) -> Option<i64> {
+/// The day that was read last: the times of a record, and of those around it, are mostly of one day.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LastDay {
+    /// As it was written, `2026-01-05`; zeros at first, which are no date.
+    text: [u8; 10],
+    start_ms: i64,
+}
+
+impl LastDay {
+    /// The first instant of a day, ms UTC.
+    fn start_ms(&mut self, text: &[u8; 10]) -> Option<i64> {
+        if *text != self.text {
+            let date: civil::Date = str::from_utf8(text).ok()?.parse().ok()?;
+            let start = TimeZone::UTC.to_timestamp(date.to_datetime(civil::Time::midnight())).ok()?;
+            *self = LastDay { text: *text, start_ms: start.as_millisecond() };
+        }
+        Some(self.start_ms)
+    }
+}
+
+/// Exactly `2026-01-05T00:00:00.000Z`, as every JavaScript tracker writes it.
+fn utc_with_millis(text: &str, day: &mut LastDay) -> Option<i64> {
     let bytes: &[u8; 24] = text.as_bytes().try_into().ok()?;
-    if (bytes[4], bytes[7], bytes[10], bytes[13], bytes[16], bytes[19], bytes[23])
-        != (b'-', b'-', b'T', b':', b':', b'.', b'Z')
-    {
+    let &[date @ .., b'T', h1, h2, b':', m1, m2, b':', s1, s2, b'.', d1, d2, d3, b'Z'] = bytes else {
+        return None;
+    };
+    if (date[4], date[7]) != (b'-', b'-') {
         return None;
     }
     let mut all_digits = true;
-    let mut digits = |places: &[usize]| {
-        places.iter().fold(0i16, |n, &place| {
-            let digit = bytes[place].wrapping_sub(b'0');
+    let mut number = |digits: &[u8]| {
+        digits.iter().fold(0, |number, digit| {
+            let digit = digit.wrapping_sub(b'0');
             all_digits &= digit <= 9;
-            n * 10 + i16::from(digit & 15)
+            number * 10 + i64::from(digit)
         })
     };
-    let year = digits(&[0, 1, 2, 3]);
-    let [month, day, hour, minute, second] =
-        [[5, 6], [8, 9], [11, 12], [14, 15], [17, 18]].map(|places| digits(&places) as i8);
-    let millisecond = digits(&[20, 21, 22]);
-    if !all_digits {
+    let [hour, minute, second] = [[h1, h2], [m1, m2], [s1, s2]].map(|pair| number(&pair));
+    let millisecond = number(&[d1, d2, d3]);
+    // A leap second and whatever else is odd is for the general parser.
+    if !all_digits || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let local =
-        civil::DateTime::new(year, month, day, hour, minute, second, i32::from(millisecond) * 1_000_000)
-            .ok()?;
-    TimeZone::UTC.to_timestamp(local).ok().map(Timestamp::as_millisecond)
+    Some(day.start_ms(&date)? + ((hour * 60 + minute) * 60 + second) * 1_000 + millisecond)
 }
 
 /// 10¹¹ s is the year 5138 and 10¹¹ ms is 1973: no real time is taken for another unit.
@@ -197,6 +221,7 @@ mod tests {
 
     #[test]
     fn instants_in_every_notation() {
+        let mut day = LastDay::default();
         for (text, expect) in [
             (r#""2026-01-05T00:00:00Z""#, Some(ARRIVAL)),
             (r#""2026-01-05T00:00:00.000Z""#, Some(ARRIVAL)),
@@ -222,21 +247,31 @@ mod tests {
             ("{}", None),
             (r#""99999999999999999999""#, Some(9_200_000_000_000)),
         ] {
-            assert_eq!(instant_ms(json(text)), expect, "{text}");
+            assert_eq!(instant_ms(json(text), &mut day), expect, "{text}");
         }
     }
 
     #[test]
     fn the_short_way_agrees_with_the_general_parser() {
+        // Days in turn and again: what is remembered of the one before must not count.
+        let mut day = LastDay::default();
         for text in [
             "1970-01-01T00:00:00.000Z",
             "2000-02-29T23:59:59.999Z",
+            "2001-02-29T23:59:59.999Z",
+            "2000-02-29T03:04:05.678Z",
+            "2026-11-22T03:04:05.678Z",
+            "2026-11-22T03:60:05.678Z",
+            "2026-11-2aT03:04:05.678Z",
+            "2026x11-22T03:04:05.678Z",
+            "2026-11-22T03:04:05.67aZ",
             "2026-11-22T03:04:05.678Z",
             "0001-01-01T00:00:00.000Z",
         ] {
-            let general = text.parse::<Timestamp>().unwrap().as_millisecond();
-            assert_eq!(utc_with_millis(text), Some(general), "{text}");
+            let general = text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond);
+            assert_eq!(utc_with_millis(text, &mut day), general, "{text}");
         }
+        assert_eq!(utc_with_millis("2026-11-22T23:59:60.000Z", &mut day), None, "left to the general parser");
     }
 
     /// Columns: timestamp, originalTimestamp, sentAt, receivedAt; offsets from arrival in seconds.
@@ -247,7 +282,12 @@ mod tests {
             .map(|offset| offset.map(|s| Timestamp::from_millisecond(ARRIVAL + s * 1000).unwrap()))
             .map(|instant| instant.map(|instant| format!("\"{instant}\"")).unwrap_or_default());
         let [timestamp, original_timestamp, sent_at, received_at] = texts.each_ref().map(|text| json(text));
-        Times { timestamp, original_timestamp, sent_at, received_at }.settle(arrival, ARRIVAL, MAX_FUTURE_MS)
+        Times { timestamp, original_timestamp, sent_at, received_at }.settle(
+            arrival,
+            ARRIVAL,
+            MAX_FUTURE_MS,
+            &mut LastDay::default(),
+        )
     }
 
     #[test]
@@ -304,7 +344,7 @@ mod tests {
     #[test]
     fn unreadable_times_count_as_arrival() {
         let times = Times { timestamp: json(r#""yesterday""#), ..Times::default() };
-        let moment = times.settle(Arrival::Source, ARRIVAL, MAX_FUTURE_MS);
+        let moment = times.settle(Arrival::Source, ARRIVAL, MAX_FUTURE_MS, &mut LastDay::default());
         assert_eq!((moment.t_ms, moment.source), (ARRIVAL, TimeSource::Unreadable));
     }
 }

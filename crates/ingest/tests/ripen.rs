@@ -1,6 +1,8 @@
 //! Ripen's own activities: what a line becomes, and that the published schema says the same of it.
 
-use ripen_ingest::{Arrival, Element, Format, Ingest, Limits, Needed, NeededField, Outcome, Source};
+use ripen_ingest::{
+    Arrival, Element, Format, Ingest, Limits, Needed, NeededField, Outcome, PageFields, Source,
+};
 use ripen_records::Text;
 
 const ARRIVAL: i64 = 1_767_571_200_000; // 2026-01-05T00:00:00Z
@@ -10,6 +12,7 @@ const SCHEMA: &str = include_str!("../../../schemas/ripen-input.v1.schema.json")
 fn read(line: &str, arrival: Arrival) -> String {
     let fields = |names: &[&str]| names.iter().map(|name| NeededField::new(name)).collect::<Vec<_>>();
     let needed = Needed {
+        page: PageFields::ALL,
         properties: fields(&["form", "a.b"]),
         traits: fields(&["role", "email_domain", "email"]),
         ..Needed::default()

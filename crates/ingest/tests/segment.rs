@@ -1,7 +1,7 @@
 //! Each quirk of Segment-like JSON, one row a quirk: a record in, what became of it out.
 
 use ripen_ingest::{
-    Arrival, Element, Format, Ingest, Limits, Needed, NeededField, Outcome, Sensitive, Source,
+    Arrival, Element, Format, Ingest, Limits, Needed, NeededField, Outcome, PageFields, Sensitive, Source,
 };
 use ripen_records::{ActivityRecord, Text, Value};
 
@@ -17,14 +17,18 @@ fn ingest() -> Ingest {
     let mut properties = fields(&["form", "dwell", "tags", "a.b", "note", "phone", "flag", "url", "result"]);
     properties.push(NeededField { name: "contact".into(), sensitive: Some(Sensitive::Phone) });
     let traits = fields(&["role", "email_domain", "email", "address.city"]);
-    let needed = Needed { properties, traits, max_future_ms: 300_000 };
+    let needed = Needed { page: PageFields::ALL, properties, traits, max_future_ms: 300_000 };
     let limits = Limits { value_bytes: 4096, batch_elements: 3, ..Limits::default() };
     Ingest::new(limits, Arrival::Source, &needed)
 }
 
 fn read(value: Option<&[u8]>) -> Vec<String> {
+    read_by(&mut ingest(), value)
+}
+
+fn read_by(ingest: &mut Ingest, value: Option<&[u8]>) -> Vec<String> {
     let mut told = Vec::new();
-    ingest().read(Format::Segment, &SOURCE, value, &mut |element| told.push(describe(&element)));
+    ingest.read(Format::Segment, &SOURCE, value, &mut |element| told.push(describe(&element)));
     told
 }
 
@@ -521,4 +525,55 @@ mod properties {
             }
         }
     }
+}
+
+#[test]
+fn of_a_page_only_what_is_needed_travels() {
+    let check = |context: &str, page: PageFields, expect: &str| {
+        let json = format!(
+            r#"{{"type":"page","messageId":"m","anonymousId":"a","name":"N","context":{{"page":{context}}}}}"#
+        );
+        let needed = Needed { page, ..Needed::default() };
+        let told =
+            read_by(&mut Ingest::new(Limits::default(), Arrival::Source, &needed), Some(json.as_bytes()));
+        let (_, told) = told[0].split_once("origin=Unstated").expect("an activity");
+        assert_eq!(told.trim(), expect, "{context}");
+    };
+    let none = PageFields::default();
+    let full = r#"{"path":"/a/","url":"https://s.example/b?utm_source=x","title":"T","referrer":"https://r.example/"}"#;
+    check(full, none, "path=/a referrer=https://r.example/ source=x");
+    check(
+        full,
+        PageFields { url: true, ..none },
+        "path=/a url=https://s.example/b?utm_source=x referrer=https://r.example/ source=x",
+    );
+    check(
+        full,
+        PageFields { host: true, ..none },
+        "path=/a host=s.example referrer=https://r.example/ source=x",
+    );
+    check(full, PageFields { title: true, ..none }, "path=/a title=T referrer=https://r.example/ source=x");
+    check(full, PageFields { name: true, ..none }, "path=/a referrer=https://r.example/ page=N source=x");
+    check(r#"{"url":"https://s.example/b/"}"#, none, "path=/b");
+}
+
+#[test]
+fn a_page_of_which_nothing_is_needed_is_still_a_page() {
+    let page_of = |json: &str| {
+        let mut page = None;
+        let mut ingest = Ingest::new(Limits::default(), Arrival::Source, &Needed::default());
+        ingest.read(Format::Segment, &SOURCE, Some(json.as_bytes()), &mut |element| {
+            if let Outcome::Accepted { activity, .. } = element.outcome {
+                page = Some(activity.page.is_some());
+            }
+        });
+        page
+    };
+    let call = |page: &str| {
+        page_of(&format!(r#"{{"type":"track","event":"e","anonymousId":"a","context":{{"page":{page}}}}}"#))
+    };
+    assert_eq!(call(r#"{"title":"T"}"#), Some(true));
+    assert_eq!(call(r#"{"title":""}"#), Some(false));
+    assert_eq!(call("{}"), Some(false));
+    assert_eq!(page_of(r#"{"type":"page","name":"N","anonymousId":"a"}"#), Some(true));
 }

@@ -1,7 +1,7 @@
 //! What real trackers sent, as they sent it and as a collector passed it on: both give the same activities.
 
 use expect_test::expect;
-use ripen_ingest::{Arrival, Format, Ingest, Limits, Needed, NeededField, Outcome, Source};
+use ripen_ingest::{Arrival, Format, Ingest, Limits, Needed, NeededField, Outcome, PageFields, Source};
 use ripen_records::{Text, Value};
 
 const RAW: &str = include_str!("../../../tests/fixtures/trackers/raw.jsonl");
@@ -11,7 +11,8 @@ const COLLECTED: &str = include_str!("../../../tests/fixtures/trackers/collected
 fn ingest(arrival: Arrival) -> Ingest {
     let fields = |names: &[&str]| names.iter().map(|name| NeededField::new(name)).collect();
     let (properties, traits) = (fields(&["form"]), fields(&["region", "phone", "email_domain"]));
-    Ingest::new(Limits::default(), arrival, &Needed { properties, traits, max_future_ms: 300_000 })
+    let needed = Needed { page: PageFields::ALL, properties, traits, max_future_ms: 300_000 };
+    Ingest::new(Limits::default(), arrival, &needed)
 }
 
 /// One line for each outcome. Cookies are random: they are numbered as they come.

@@ -69,6 +69,8 @@ pub struct Model {
     pub properties: Vec<String>,
     /// Traits that any expression or trait definition reads from a record, each once, without `traits.`.
     pub record_traits: Vec<String>,
+    /// What any expression or key reads of a page beside its path and its referrer.
+    pub page_reads: PageReads,
     /// Which of [`Model::properties`] ingest stores hashed.
     pub hashed_properties: Vec<Option<HashedKind>>,
     /// Which of [`Model::record_traits`] ingest stores hashed.
@@ -331,9 +333,21 @@ pub enum HashedKind {
     Phone,
 }
 
+/// What a model reads of a page beside its path and its referrer, which every activity carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "the names are the fields' own")]
+pub struct PageReads {
+    pub url: bool,
+    pub host: bool,
+    pub title: bool,
+    pub name: bool,
+}
+
 /// The fields of a record that a model reads; everything else is left behind at ingest.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadFields<'m> {
+    /// Parts of pages.
+    pub page: PageReads,
     /// Properties, without `properties.`; dots for nested.
     pub properties: &'m [String],
     /// Which of them are hashed.
@@ -345,9 +359,10 @@ pub struct ReadFields<'m> {
 }
 
 impl Model {
-    /// The fields that ingest has to carry; pages, campaign parameters and visits always travel.
+    /// The fields that ingest has to carry; paths, referrers, campaign parameters and visits always travel.
     pub fn fields(&self) -> ReadFields<'_> {
         ReadFields {
+            page: self.page_reads,
             properties: &self.properties,
             hashed_properties: &self.hashed_properties,
             traits: &self.record_traits,

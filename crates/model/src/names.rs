@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 
 use crate::compiled::{
-    AlertIx, AudienceIx, FactIx, HashedKind, PageKindIx, PageParameterIx, PropertyIx, RecordTraitIx, RuleIx,
-    ScoreIx, StageIx, Trait, TraitIx, TraitKind, TraitSource, VerdictIx,
+    AlertIx, AudienceIx, FactIx, HashedKind, PageKindIx, PageParameterIx, PageReads, PropertyIx,
+    RecordTraitIx, RuleIx, ScoreIx, StageIx, Trait, TraitIx, TraitKind, TraitSource, VerdictIx,
 };
-use crate::expression::{ConstantSet, Measure};
+use crate::expression::{ConstantSet, EventField, Measure};
 
 /// Names in the order of their first mention.
 #[derive(Debug, Default)]
@@ -66,6 +66,7 @@ pub(crate) struct Names {
     pub(crate) page_parameters: Interner,
     pub(crate) properties: Interner,
     pub(crate) record_traits: Interner,
+    pub(crate) page_reads: PageReads,
     pub(crate) scores: Interner,
     pub(crate) groups: Interner,
     pub(crate) rules: Interner,
@@ -104,6 +105,18 @@ pub(crate) fn is_kept_name(name: &str) -> bool {
 }
 
 impl Names {
+    /// Notes that something reads this field of an activity.
+    pub(crate) fn read(&mut self, field: EventField) {
+        let page = &mut self.page_reads;
+        match field {
+            EventField::PageUrl => page.url = true,
+            EventField::PageHost => page.host = true,
+            EventField::PageTitle => page.title = true,
+            EventField::PageName => page.name = true,
+            _ => {}
+        }
+    }
+
     pub(crate) fn page_kind(&self, name: &str) -> Option<PageKindIx> {
         self.page_kinds.get(name).map(PageKindIx)
     }

@@ -125,6 +125,12 @@ impl LeadId {
     }
 }
 
+impl From<LeadId> for String {
+    fn from(id: LeadId) -> String {
+        id.text.into_string()
+    }
+}
+
 impl Ord for LeadId {
     fn cmp(&self, other: &Self) -> Ordering {
         self.kind.rank().cmp(&other.kind.rank()).then_with(|| self.text.as_bytes().cmp(other.text.as_bytes()))

@@ -34,12 +34,12 @@ impl<'de> Next<'de> for Scanner<'de> {
     fn raw(&mut self) -> Result<Raw<'de>, Odd> {
         let first = self.token();
         let start = self.at;
-        if first == Some(b'"') {
-            self.string()?;
-        } else {
+        if first != Some(b'"') {
             self.value()?;
+        } else if !self.string()? {
+            return Ok(Raw::Plain(&self.text[start + 1..self.at - 1]));
         }
-        Ok(Raw(&self.text[start..self.at]))
+        Ok(Raw::Json(&self.text[start..self.at]))
     }
 
     fn skip(&mut self) -> Result<(), Odd> {
@@ -299,7 +299,7 @@ mod tests {
             let value = match name {
                 "o" => format!("{:?}", next.enter(self)?),
                 "s" => next.skip().map(|()| String::new())?,
-                _ => next.raw()?.json().to_owned(),
+                _ => format!("{:?}", next.raw()?),
             };
             self.0.push((name.to_owned(), value));
             Ok(())

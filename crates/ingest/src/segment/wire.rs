@@ -3,6 +3,7 @@
 use crate::json::{Members, Next, Raw};
 use crate::needed::{Projected, Projection};
 use crate::outcome::RawConsent;
+use crate::privacy::Addresses;
 use crate::time::Times;
 
 /// A message as it stands in its record.
@@ -10,6 +11,8 @@ use crate::time::Times;
 pub(crate) struct Message<'n, 'de> {
     pub(crate) times: Times<'de>,
     pub(crate) batch: Raw<'de>,
+    /// Whether anything in it can be an e-mail address.
+    pub(super) addresses: Addresses,
     pub(super) kind: Raw<'de>,
     pub(super) event: Raw<'de>,
     pub(super) name: Raw<'de>,
@@ -79,7 +82,8 @@ pub(super) struct Traits<'n, 'de> {
 }
 
 impl<'n, 'de> Message<'n, 'de> {
-    pub(crate) fn new(properties: &'n Projection, traits: &'n Projection) -> Self {
+    /// A message of which nothing has been read yet; it stands in `text`.
+    pub(crate) fn new(text: &str, properties: &'n Projection, traits: &'n Projection) -> Self {
         let person = || Traits {
             needed: traits,
             projected: Projected::default(),
@@ -89,6 +93,7 @@ impl<'n, 'de> Message<'n, 'de> {
         Message {
             times: Times::default(),
             batch: Raw::default(),
+            addresses: Addresses::of(text),
             kind: Raw::default(),
             event: Raw::default(),
             name: Raw::default(),

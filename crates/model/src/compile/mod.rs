@@ -121,6 +121,7 @@ impl<'f> Compiler<'f, '_> {
             page_parameters: names.page_parameters.into_names(),
             properties: names.properties.into_names(),
             record_traits: names.record_traits.into_names(),
+            page_reads: names.page_reads,
             hashed_properties,
             hashed_traits,
             scores,

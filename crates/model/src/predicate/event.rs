@@ -120,6 +120,7 @@ impl Reader<'_, '_> {
             _ => &PAGE,
         };
         if let Some((_, field)) = known.iter().find(|(field, _)| *field == name) {
+            self.names.read(*field);
             return Some(*field);
         }
         if root == "page"

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use ripen_ingest::{Needed, NeededField, Sensitive};
+use ripen_ingest::{Needed, NeededField, PageFields, Sensitive};
 use ripen_model::Model;
-use ripen_model::compiled::HashedKind;
+use ripen_model::compiled::{HashedKind, PageReads};
 
 /// The union over the models; `None` if there is none.
 pub(super) fn of<'a>(models: impl Iterator<Item = &'a Arc<Model>>) -> Option<Needed> {
@@ -19,7 +19,9 @@ fn of_model(model: &Model) -> Needed {
             .map(|(name, kind)| NeededField { name: name.clone(), sensitive: kind.map(sensitive) })
             .collect()
     };
+    let PageReads { url, host, title, name } = fields.page;
     Needed {
+        page: PageFields { url, host, title, name },
         properties: needed(fields.properties, fields.hashed_properties),
         traits: needed(fields.traits, fields.hashed_traits),
         max_future_ms: model.time.max_future_ms,
