@@ -567,3 +567,16 @@ fn a_flipped_comparison_is_the_same_question() {
         }
     }
 }
+
+#[test]
+fn what_is_read_of_pages_is_known() {
+    let reads = |condition: &str| {
+        let page = model_of(&[condition.to_owned()]).fields().page;
+        [page.url, page.host, page.title, page.name]
+    };
+    assert_eq!(reads("page.path == '/a' && page.referrer == 'b' && utm.source == 'c'"), [false; 4]);
+    assert_eq!(reads("page.url.contains('a')"), [true, false, false, false]);
+    assert_eq!(reads("!(page.host == 'a') || event == 'b'"), [false, true, false, false]);
+    assert_eq!(reads("has(page.title)"), [false, false, true, false]);
+    assert_eq!(reads("page.name in ['a', 'b']"), [false, false, false, true]);
+}
