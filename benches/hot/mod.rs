@@ -14,10 +14,10 @@ use ripen_scorer::{Applied, Budget, SEMANTICS, STATE_FORMAT, Shard};
 /// Records of one transaction.
 pub const BATCH: usize = 5_000;
 
-pub const MODEL: &str = include_str!("../../models/auto-dealer.yaml");
+pub const MODEL: &str = include_str!("../dealer.yaml");
 
 pub fn model() -> Arc<Model> {
-    Arc::new(ripen_model::compile("auto-dealer.yaml", MODEL).expect("the example compiles"))
+    Arc::new(ripen_model::compile("dealer.yaml", MODEL).expect("the example compiles"))
 }
 
 /// One JSON record and its arrival.

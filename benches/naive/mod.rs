@@ -36,7 +36,7 @@ pub struct Rule {
     pub set: &'static [(&'static str, f64)],
 }
 
-/// The dealer's rules, as in `models/auto-dealer.yaml`; returning visits are counted apart.
+/// The dealer's rules, as in `benches/dealer.yaml`; returning visits are counted apart.
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub fn rules() -> Vec<Rule> {
     let rule = |id, events, condition, points, key, max, group| Rule {

@@ -14,10 +14,10 @@ fn the_dealers_model_compiles() {
     assert_eq!(model.hash.len(), 64);
     assert_eq!(model.page_kinds, ["model", "trim", "price", "blog"]);
     assert_eq!(model.page_parameters, ["model_id", "trim_id", "article"]);
-    assert_eq!(model.properties, ["dwell_seconds", "form", "result"]);
+    assert_eq!(model.properties, ["phone", "dwell_seconds", "form", "result", "reason", "amount"]);
     assert_eq!(
         model.stages.iter().map(|stage| stage.id.as_str()).collect::<Vec<_>>(),
-        ["visitor", "nurture", "iql", "mql", "sql"]
+        ["visitor", "nurture", "iql", "mql", "sql", "customer", "nql"]
     );
     let labels = [(0, "cold".to_owned()), (20_000, "warm".to_owned()), (60_000, "hot".to_owned())];
     assert_eq!(model.scores[0].labels, labels);
