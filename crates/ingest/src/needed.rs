@@ -21,7 +21,7 @@ pub struct Needed {
     pub max_future_ms: i64,
 }
 
-/// What is read of a page beside its path and its referrer, which every activity carries.
+/// What is read of a page beside its path, and its referrer with the page's own host, which every activity carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the names are the fields' own")]
 pub struct PageFields {

@@ -124,7 +124,10 @@ impl<'n, 'de> Message<'n, 'de> {
         let tracker_id = self.message_id.or_if_empty(self.message_id_snake).text();
         let url = self.context.page.url.or_if_empty(self.properties.page.url);
         let path = self.context.page.path.or_if_empty(self.properties.page.path).bounded(usize::MAX);
-        let parts = UrlParts { clean: needed.url, host: needed.host, path: path.is_none() };
+        // Whether a referrer is another site shows beside the page's own host.
+        let referrer = self.context.page.referrer.or_if_empty(self.properties.page.referrer);
+        let host = needed.host || referrer.has_text();
+        let parts = UrlParts { clean: needed.url, host, path: path.is_none() };
         let url = url.bounded(usize::MAX).map(|url| PageUrl::new(url, parts, addresses));
         let utm = self.utm(url.as_ref().map_or("", |url| &url.query));
         let page = self.page(call.kind, path, url, needed);

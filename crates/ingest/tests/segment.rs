@@ -541,20 +541,29 @@ fn of_a_page_only_what_is_needed_travels() {
     };
     let none = PageFields::default();
     let full = r#"{"path":"/a/","url":"https://s.example/b?utm_source=x","title":"T","referrer":"https://r.example/"}"#;
-    check(full, none, "path=/a referrer=https://r.example/ source=x");
+    check(full, none, "path=/a host=s.example referrer=https://r.example/ source=x");
     check(
         full,
         PageFields { url: true, ..none },
-        "path=/a url=https://s.example/b?utm_source=x referrer=https://r.example/ source=x",
+        "path=/a url=https://s.example/b?utm_source=x host=s.example referrer=https://r.example/ source=x",
     );
     check(
         full,
         PageFields { host: true, ..none },
         "path=/a host=s.example referrer=https://r.example/ source=x",
     );
-    check(full, PageFields { title: true, ..none }, "path=/a title=T referrer=https://r.example/ source=x");
-    check(full, PageFields { name: true, ..none }, "path=/a referrer=https://r.example/ page=N source=x");
+    check(
+        full,
+        PageFields { title: true, ..none },
+        "path=/a host=s.example title=T referrer=https://r.example/ source=x",
+    );
+    check(
+        full,
+        PageFields { name: true, ..none },
+        "path=/a host=s.example referrer=https://r.example/ page=N source=x",
+    );
     check(r#"{"url":"https://s.example/b/"}"#, none, "path=/b");
+    check(r#"{"url":"https://s.example/b/"}"#, PageFields { host: true, ..none }, "path=/b host=s.example");
 }
 
 #[test]

@@ -333,7 +333,8 @@ pub enum HashedKind {
     Phone,
 }
 
-/// What a model reads of a page beside its path and its referrer, which every activity carries.
+/// What a model reads of a page beside its path, and its referrer with the page's own host, which every activity
+/// carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the names are the fields' own")]
 pub struct PageReads {
