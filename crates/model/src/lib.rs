@@ -23,6 +23,7 @@ pub mod pages;
 mod predicate;
 mod schema;
 mod shape;
+mod tracking;
 mod words;
 mod yaml;
 
@@ -35,3 +36,4 @@ pub use findings::{Finding, ModelErrors};
 pub use lint::{Level, LintFinding, lint, lint_sample};
 pub use number::{canonical_text, parse_micros, plain_decimal_micros};
 pub use schema::schema;
+pub use tracking::{Tracked, TrackingPlan, tracking_plan};

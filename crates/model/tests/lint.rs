@@ -141,6 +141,66 @@ fn an_exit_that_can_hold_while_enter_holds_is_an_error() {
          score.heat >= 10 && score.heat < 20",
     );
     check("score.heat >= 10", "score.heat < 10", "");
+    check(
+        "traits.size >= 5 || traits.role.matches('a+')",
+        "!(traits.size >= 5) && !traits.role.matches('a+')",
+        "",
+    );
+}
+
+#[test]
+fn definitions_and_verdicts_are_read_through() {
+    let sections = "rules:\n  - {id: view, event: page_view, points: {heat: 5}, once_per: [page.path], max: 9}\n  \
+        - {id: f, event: f, set: {a: 1d}}\n\
+        definitions: {hot: \"score.heat >= 20\", asked: \"fact.a && traits.role == 'x'\"}\n\
+        disqualify:\n  - {id: rival, when: \"traits.role == 'rival'\", reason: rival}\n  \
+        - {id: fraud, event: f, reason: fraud, until: 1d}\n";
+    let check = |enter: &str, exit: &str, expect: &str| {
+        let found = findings(&format!("{sections}{}", stage(enter, exit)));
+        let told: Vec<&str> = found
+            .iter()
+            .filter(|f| ["never_entered", "exit_while_enter", "not_decided"].contains(&f.code))
+            .map(|f| f.message.as_str())
+            .collect();
+        assert_eq!(told.join("\n"), expect);
+    };
+    check("any_definition", "!any_definition", "");
+    check("any_definition || fact.a", "!any_definition && !fact.a", "");
+    check("disqualified", "!disqualified", "");
+    check(
+        "any_definition && score.heat < 20 && !fact.a",
+        "",
+        "the stage `warm` can never be entered: `score.heat < 20` cannot hold: what is left of its range is 20 to 45",
+    );
+    check(
+        "disqualified && !disqualified",
+        "",
+        "the stage `warm` can never be entered: `traits.role == 'rival'` cannot hold and not hold",
+    );
+    check(
+        "any_definition",
+        "disqualified",
+        "`exit` of the stage `warm` can hold while its `enter` holds: score.heat >= 20 && traits.role == 'rival'",
+    );
+}
+
+#[test]
+fn a_fall_lands_where_no_audience_looks() {
+    let sections = |audience: &str| {
+        format!(
+            "rules: [{{id: view, event: page_view, points: {{heat: 5}}, once_per: [page.path], max: 9, set: {{seen: true}}}}]\n\
+             stages:\n  - {{id: cold, owner: m}}\n  - {{id: known, owner: m, enter: \"fact.seen || score.heat >= 10\"}}\n  \
+             - {{id: warm, owner: m, enter: \"score.heat >= 20\", exit: \"score.heat < 5\", min_dwell: 1d}}\n\
+             audiences: {{mail: \"{audience}\"}}\n"
+        )
+    };
+    // Who is warm was known before, so nobody falls to `cold`.
+    check(&sections("stage in ['known', 'warm']"), "unread_landing", "");
+    check(
+        &sections("stage == 'warm'"),
+        "unread_landing",
+        "warning at «known, owner»: a fall from `warm` may land in `known`, which no audience reads",
+    );
 }
 
 #[test]

@@ -4,10 +4,14 @@
 //! Works on any log. Two activations at once fence each other: they share one transactional id, and the topic is
 //! read after the producer has been initialised.
 
-use ripen_model::Model;
+use std::sync::Arc;
+
+use ripen_model::{Level, Model};
 use ripen_records::{ActivityRecord, Switch, Text, Topics, encode_activity};
 use ripen_runtime::log::PollLimits;
 use ripen_runtime::{Headers, Log, LogError, OutRecord, Outbox, RecordBatch, To, TopicPartition};
+
+use crate::persona::{self, RunError};
 
 /// Header of a model's record: the epoch that it was activated with, in decimal digits.
 pub const EPOCH_HEADER: &str = "ripen-epoch";
@@ -47,6 +51,38 @@ pub enum ActivationError {
         /// Who is missing.
         missing: String,
     },
+    /// Its own tests fail.
+    #[error(
+        "model {id} is not activated: {failed} of its {tests} tests fail, `ripen model test` shows how:\n{which}"
+    )]
+    Tests {
+        /// The model.
+        id: String,
+        /// How many fail.
+        failed: usize,
+        /// How many there are.
+        tests: usize,
+        /// Their names, and the first expectation of each that failed.
+        which: String,
+    },
+    /// It has errors that the linter finds.
+    #[error("model {id} is not activated: `ripen model lint` finds errors:\n{errors}")]
+    Lint {
+        /// The model.
+        id: String,
+        /// The errors with their places.
+        errors: String,
+    },
+    /// One of its tests cannot be run.
+    #[error("model {id} is not activated: the test `{test}` cannot be run: {error}")]
+    Run {
+        /// The model.
+        id: String,
+        /// The test.
+        test: String,
+        /// Why.
+        error: RunError,
+    },
     /// A record of the models topic that was not written by an activation.
     #[error("model {hash} in topic {topic} has no epoch: it was not written by `ripen model activate`")]
     Foreign {
@@ -66,8 +102,48 @@ pub enum ActivationError {
     Log(#[from] LogError),
 }
 
-/// Makes `model` (compiled from `text`) the one that scores. `at_ms` is the instant of the switch, Unix
-/// milliseconds; `wait` is called while nothing arrives, and fails when it has taken too long.
+/// Whether a model may be activated at all: agreed upon, without an error of the linter, its own tests passed.
+/// `name` is the file's, for places.
+///
+/// # Errors
+/// The first of these that is not so.
+pub fn examine(name: &str, model: &Arc<Model>, text: &str) -> Result<(), ActivationError> {
+    let id = || model.id.clone();
+    let missing = model.agreement.missing();
+    if !missing.is_empty() {
+        return Err(ActivationError::Agreement { id: id(), missing: missing.join(", ") });
+    }
+    let found = ripen_model::lint(model, text);
+    let errors: Vec<String> = found
+        .iter()
+        .filter(|finding| finding.level == Level::Error)
+        .map(|finding| finding.display(name).to_string())
+        .collect();
+    if !errors.is_empty() {
+        return Err(ActivationError::Lint { id: id(), errors: errors.join("\n") });
+    }
+    let mut which = Vec::new();
+    for persona in &model.personas {
+        let judged = persona::judge(model, persona).map_err(|error| ActivationError::Run {
+            id: id(),
+            test: persona.name.clone(),
+            error,
+        })?;
+        if let Some(failed) = judged.failed.first() {
+            which.push(format!("{name}:{}: {}: {}", failed.line, judged.name, failed.message));
+        }
+    }
+    match which.len() {
+        0 => Ok(()),
+        failed => {
+            let tests = model.personas.len();
+            Err(ActivationError::Tests { id: id(), failed, tests, which: which.join("\n") })
+        }
+    }
+}
+
+/// Makes `model` (compiled from `text`) the one that scores, once it has passed [`examine`]. `at_ms` is the instant of
+/// the switch, Unix milliseconds; `wait` is called while nothing arrives, and fails when it has taken too long.
 ///
 /// # Errors
 /// See [`ActivationError`]; nothing has been written then.
@@ -79,10 +155,6 @@ pub fn activate<L: Log>(
     at_ms: i64,
     wait: &mut dyn FnMut(&mut L) -> Result<(), LogError>,
 ) -> Result<Activated, ActivationError> {
-    let missing = model.agreement.missing();
-    if !missing.is_empty() {
-        return Err(ActivationError::Agreement { id: model.id.clone(), missing: missing.join(", ") });
-    }
     let partitions = partition_count(log, &topics.activities)?;
     let before = active_model(log, topics, wait)?;
     if let Some(active) = before.as_ref().filter(|active| active.hash == model.hash) {
@@ -207,8 +279,15 @@ mod tests {
 
     fn activate_text(log: &MemoryLog, topics: &Topics, text: &str) -> Result<Activated, ActivationError> {
         let model = ripen_model::compile("model.yaml", text).unwrap_or_else(|errors| panic!("{errors}"));
+        let model = Arc::new(model);
+        examine("model.yaml", &model, text)?;
         let mut client: MemoryClient = log.client("", "activate", "activate", &[]);
         activate(&mut client, topics, &model, text, 7, &mut |_| panic!("in memory nothing is waited for"))
+    }
+
+    fn examine_text(text: &str) -> Result<(), ActivationError> {
+        let model = ripen_model::compile("model.yaml", text).unwrap_or_else(|errors| panic!("{errors}"));
+        examine("model.yaml", &Arc::new(model), text)
     }
 
     #[test]
@@ -242,6 +321,16 @@ mod tests {
             &MODEL.replace("requires_agreement_of: [marketing]", "requires_agreement_of: [marketing, sales]"),
             "model tiny needs the agreement of sales",
         );
+        let never = MODEL.replace("score.interest >= 5", "score.interest >= 101");
+        check(&never, "model.yaml:5:79: error[never_entered]: the stage `warm` can never be entered");
+        let test = |stage: &str| {
+            format!(
+                "{MODEL}tests:\n  - {{name: reads, events: [{{at: 0h, event: page_view}}], expect: {{stage: {stage}}}}}\n"
+            )
+        };
+        check(&test("visitor"), "1 of its 1 tests fail");
+        check(&test("visitor"), "model.yaml:7: reads: the stage is `warm`, expected `visitor`");
+        assert!(examine_text(&test("warm")).is_ok());
     }
 
     #[test]

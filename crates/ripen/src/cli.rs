@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::commands;
 use crate::demo::DemoArguments;
 use crate::failure;
+use crate::pipeline::SourceFormat;
 use crate::score::ScoreArguments;
 
 /// Real-time lead scoring on Kafka.
@@ -96,11 +97,68 @@ pub struct TopicsArgs {
 /// `ripen model …`
 #[derive(Debug, Subcommand)]
 pub enum ModelCommand {
+    /// Look whether a model file can be read: its words, types and names.
+    Check(ModelArgs),
+    /// Look for what is allowed and doubtful all the same; exit code 1 if an error or a warning is found.
+    Lint(LintArgs),
+    /// Run the model's own tests; exit code 1 if one fails.
+    Test(ModelArgs),
+    /// Say what has to be tracked for the model: events, fields, pages, and who reads them.
+    Show(ModelArgs),
+    /// A persona's scores and stages over time, as CSV.
+    Curve(CurveArgs),
+    /// Print the JSON Schema of model files, for editors.
+    Schema,
     /// Check a model file and make it the one that scores.
     Activate {
         /// The model file (YAML).
         file: PathBuf,
     },
+}
+
+/// A model file.
+#[derive(Debug, Clone, Args)]
+pub struct ModelArgs {
+    /// The model file (YAML).
+    pub file: PathBuf,
+    /// Answer in JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `ripen model lint`.
+#[derive(Debug, Clone, Args)]
+pub struct LintArgs {
+    /// The model file (YAML).
+    pub file: PathBuf,
+    /// Events as they come in, one JSON record a line: which names never occur, and which the model does not name.
+    #[arg(long, value_name = "EVENTS")]
+    pub sample: Option<PathBuf>,
+    /// The format of the sample.
+    #[arg(long, value_name = "FORMAT", default_value = "segment", value_parser = crate::score::format)]
+    pub format: SourceFormat,
+    /// Answer in JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `ripen model curve`.
+#[derive(Debug, Clone, Args)]
+pub struct CurveArgs {
+    /// The model file (YAML).
+    pub file: PathBuf,
+    /// The name of the test whose persona it is.
+    #[arg(long, value_name = "NAME")]
+    pub persona: String,
+    /// The time from row to row; rows at events and at changes of stage come besides.
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration_ms)]
+    pub step: i64,
+    /// How long, from the persona's start; by default to the last instant that its test speaks of.
+    #[arg(long, value_name = "DURATION", value_parser = duration_ms)]
+    pub until: Option<i64>,
+    /// Answer in JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `ripen config …`
@@ -123,6 +181,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     failure::exit_code(&commands::run(command_line))
+}
+
+fn duration_ms(text: &str) -> Result<i64, String> {
+    let ms = ripen_model::parse_duration_ms(text).filter(|ms| *ms > 0);
+    ms.ok_or_else(|| "expected a duration such as 30m, 1h or 7d".to_owned())
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

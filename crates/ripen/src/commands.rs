@@ -29,8 +29,9 @@ pub fn run(command_line: CommandLine) -> CommandResult {
         Command::All => serve::run(&Service::ALL, &loaded(&configuration)?),
         Command::Topics { command } => topics::run(&command, &loaded(&configuration)?),
         Command::Model { command: ModelCommand::Activate { file } } => {
-            model::activate(&file, &loaded(&configuration)?)
+            model::activate(&file, || loaded(&configuration))
         }
+        Command::Model { command } => model::run(&command),
         Command::Config { command } => config::run(command, &configuration),
     }
 }

@@ -12,6 +12,7 @@ use indicatif::HumanCount;
 use ripen_ingest::Limits;
 
 use crate::failure::{CommandResult, Ended, Failure, say};
+use crate::model_file::ModelFile;
 use crate::pipeline::{Pipeline, PipelineOptions, PipelineOutput, Place, SourceFormat, SourceRecord};
 
 /// Records that are fed before what came out is taken: a transaction's worth.
@@ -39,10 +40,7 @@ pub struct ScoreArguments {
 /// # Errors
 /// A file cannot be read, the model does not compile, or standard output cannot be written.
 pub fn run(arguments: &ScoreArguments) -> CommandResult {
-    let text =
-        std::fs::read_to_string(&arguments.model).map_err(|error| Failure::read(&arguments.model, &error))?;
-    let name = arguments.model.display().to_string();
-    let model = ripen_model::compile(&name, &text).map_err(|errors| Failure::model(&errors))?;
+    let ModelFile { text, model, .. } = ModelFile::load(&arguments.model)?;
     // Before hours of the first file are spent, the last one should be known to be there.
     for path in &arguments.files {
         readable(path)?;
@@ -83,25 +81,7 @@ struct Counts {
 
 impl Scoring {
     fn file(&mut self, path: &Path) -> Result<(), Failure> {
-        let failed = |error: io::Error| Failure::read(path, &error);
-        let standard_input = path == Path::new("-");
-        let name = if standard_input { "stdin".to_owned() } else { path.display().to_string() };
-        let mut input: Box<dyn BufRead> = if standard_input {
-            Box::new(io::stdin().lock())
-        } else {
-            Box::new(BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?))
-        };
-        // One byte more than ingest takes: it is ingest that refuses the line, with its reason.
-        let bound = Limits::default().value_bytes + 1;
-        let mut line = Vec::new();
-        let mut number = 0;
-        while read_line(&mut *input, bound, &mut line).map_err(failed)? {
-            if !line.trim_ascii().is_empty() {
-                self.feed(&line, &name, number)?;
-            }
-            number += 1;
-        }
-        Ok(())
+        for_each_line(path, &mut |line, file, number| self.feed(line, file, number))
     }
 
     fn feed(&mut self, line: &[u8], file: &str, number: i64) -> Result<(), Failure> {
@@ -157,6 +137,32 @@ impl Out {
     }
 }
 
+/// Takes a line, the name of its file and its number, from 0.
+pub(crate) type TakeLine<'a> = &'a mut dyn FnMut(&[u8], &str, i64) -> Result<(), Failure>;
+
+/// Hands out the lines of a file that are not blank, with the file's name and their number, from 0; `-` is standard
+/// input. A line that is longer than ingest takes is cut one byte behind: it is ingest that refuses it, with its reason.
+pub(crate) fn for_each_line(path: &Path, take: TakeLine<'_>) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::read(path, &error);
+    let standard_input = path == Path::new("-");
+    let name = if standard_input { "stdin".to_owned() } else { path.display().to_string() };
+    let mut input: Box<dyn BufRead> = if standard_input {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?))
+    };
+    let bound = Limits::default().value_bytes + 1;
+    let mut line = Vec::new();
+    let mut number = 0;
+    while read_line(&mut *input, bound, &mut line).map_err(failed)? {
+        if !line.trim_ascii().is_empty() {
+            take(&line, &name, number)?;
+        }
+        number += 1;
+    }
+    Ok(())
+}
+
 /// Opens the file and reads nothing of it.
 fn readable(path: &Path) -> Result<(), Failure> {
     if path == Path::new("-") {
@@ -199,7 +205,7 @@ fn skip_line(input: &mut dyn BufRead) -> io::Result<()> {
     }
 }
 
-fn format(word: &str) -> Result<SourceFormat, String> {
+pub(crate) fn format(word: &str) -> Result<SourceFormat, String> {
     SourceFormat::parse(word).ok_or_else(|| {
         let known: Vec<&str> = SourceFormat::ALL.iter().map(|format| format.as_str()).collect();
         format!("known formats: {}", known.join(", "))

@@ -148,6 +148,7 @@ impl<'m> Logic<'m> {
         let mut doubts = Vec::new();
         let parts = [
             constants(alternative),
+            opposed(alternative),
             self.facts(alternative),
             self.scores(alternative),
             self.traits(alternative),
@@ -383,6 +384,18 @@ fn constants(alternative: &Alternative<'_>) -> Can {
         true => Can::No("it is never true".to_owned()),
         false => yes(),
     }
+}
+
+/// Atoms of the same words are the same question.
+fn opposed(alternative: &Alternative<'_>) -> Can {
+    let mut asked: BTreeMap<&str, bool> = BTreeMap::new();
+    for literal in alternative {
+        let What::Atom(atom) = literal.what else { continue };
+        if *asked.entry(&atom.text).or_insert(literal.truth) != literal.truth {
+            return Can::No(format!("`{}` cannot hold and not hold", atom.text));
+        }
+    }
+    yes()
 }
 
 fn join<'m>(

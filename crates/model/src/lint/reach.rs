@@ -70,7 +70,8 @@ fn at_most(rule: &Rule, half_life_ms: Option<i64>) -> f64 {
         Some(period) => {
             let shortest = if period <= HOUR_MS { HOUR_MS / 2.0 } else { period - HOUR_MS };
             let held = rule.max.map_or(f64::INFINITY, f64::from);
-            (1.0 + steady(decay(shortest, half_life_ms), None)).min(held)
+            // A little more than floating point may have lost.
+            (1.0 + steady(decay(shortest, half_life_ms), None) * (1.0 + 1e-9)).min(held)
         }
         None => plausible(rule, half_life_ms).unwrap_or(f64::INFINITY),
     }
@@ -102,10 +103,9 @@ pub(super) fn bounds(model: &Model, score: ScoreIx) -> (i64, i64) {
         low += least as f64;
         high += most as f64;
     }
-    // A thousandth outwards for each rounding, far less than points are made of.
-    let outward = 2.0;
-    let low = (low - outward).max(of.min_milli as f64).min(of.max_milli as f64);
-    let high = (high + outward).max(of.min_milli as f64).min(of.max_milli as f64);
+    // No rounding of a group goes beyond its exact sum at the matches' own instant.
+    let low = low.max(of.min_milli as f64).min(of.max_milli as f64);
+    let high = high.max(of.min_milli as f64).min(of.max_milli as f64);
     (low.floor() as i64, high.ceil() as i64)
 }
 

@@ -30,6 +30,7 @@ use self::files::{CLICKSTREAM, Files};
 use self::screen::Screen;
 use self::tally::Tally;
 use crate::failure::{CommandResult, Ended, Failure};
+use crate::model_file::ModelFile;
 use crate::pipeline::{self, Pipeline, PipelineOptions, PipelineOutput, Place, SourceFormat, SourceRecord};
 use crate::score::RECORDS_PER_DRAIN;
 
@@ -62,14 +63,10 @@ pub struct DemoArguments {
 /// # Errors
 /// The model does not compile, or something cannot be written.
 pub fn run(arguments: &DemoArguments) -> CommandResult {
-    let (name, text) = match &arguments.model {
-        None => (BUNDLED_MODEL_NAME.to_owned(), BUNDLED_MODEL.to_owned()),
-        Some(path) => (
-            path.display().to_string(),
-            std::fs::read_to_string(path).map_err(|error| Failure::read(path, &error))?,
-        ),
+    let ModelFile { text, model, .. } = match &arguments.model {
+        None => ModelFile::compile(BUNDLED_MODEL_NAME.to_owned(), BUNDLED_MODEL.to_owned())?,
+        Some(path) => ModelFile::load(path)?,
     };
-    let model = Arc::new(ripen_model::compile(&name, &text).map_err(|errors| Failure::model(&errors))?);
     let mut pipeline = Pipeline::new(&model, &text, SourceFormat::Segment, &PipelineOptions::default())
         .map_err(Failure::new)?;
     let mut month = Month::new(arguments, &model)?;

@@ -16,5 +16,6 @@ mod transitions;
 pub use emitter::EmitterOperator;
 pub use ingest::IngestOperator;
 pub use models::Models;
+pub(crate) use needed::needed_by;
 pub use scorer::ScorerOperator;
 use transitions::Transitions;

@@ -8,10 +8,11 @@ use ripen_model::compiled::{HashedKind, PageReads};
 
 /// The union over the models; `None` if there is none.
 pub(super) fn of<'a>(models: impl Iterator<Item = &'a Arc<Model>>) -> Option<Needed> {
-    models.map(|model| of_model(model)).reduce(Needed::union)
+    models.map(|model| needed_by(model)).reduce(Needed::union)
 }
 
-fn of_model(model: &Model) -> Needed {
+/// What one model reads.
+pub(crate) fn needed_by(model: &Model) -> Needed {
     let fields = model.fields();
     let needed = |names: &[String], hashed: &[Option<HashedKind>]| {
         let with_kind = names.iter().zip(hashed);

@@ -6,23 +6,22 @@ use std::path::Path;
 use ripen_records::Topics;
 use ripen_runtime::kafka::wall_clock_ms;
 
-use super::broker;
 use crate::activation::{self, Activated};
+use crate::commands::broker;
 use crate::config::Config;
 use crate::failure::{CommandResult, Ended, Failure};
+use crate::model_file::ModelFile;
 
-pub(super) fn activate(file: &Path, config: &Config) -> CommandResult {
-    let text = super::read(file)?;
-    let model =
-        ripen_model::compile(&file.display().to_string(), &text).map_err(|errors| Failure::model(&errors))?;
+pub(in crate::commands) fn activate(
+    file: &Path,
+    config: impl FnOnce() -> Result<Config, Failure>,
+) -> CommandResult {
+    let ModelFile { name, text, model } = ModelFile::load(file)?;
+    // Before Kafka is asked for: it is no use to wait for a refusal.
+    activation::examine(&name, &model, &text).map_err(Failure::new)?;
+    let config = config()?;
     let topics = Topics::with_prefix(&config.prefix);
-    let missing = model.agreement.missing();
-    if !missing.is_empty() {
-        // Before Kafka is asked for: it is no use to wait for a refusal.
-        let error = activation::ActivationError::Agreement { id: model.id, missing: missing.join(", ") };
-        return Err(Failure::new(error));
-    }
-    let mut log = broker::writer("model-activate", config)?;
+    let mut log = broker::writer("model-activate", &config)?;
     let mut patience = broker::Patience::new();
     let activated = activation::activate(&mut log, &topics, &model, &text, wall_clock_ms(), &mut |log| {
         patience.wait(log)
