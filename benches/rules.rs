@@ -18,7 +18,7 @@ const ROUNDS: usize = 7;
 const CLICKS: usize = 40_000;
 
 fn main() {
-    let clicks = hot::clicks(4_000, CLICKS);
+    let clicks = hot::clicks(6_000, CLICKS);
     many_rules(&clicks);
     interpreter();
     apply_and_parse(&clicks);
