@@ -253,13 +253,12 @@ impl<'a> Moment<'a> {
         (!is_empty).then_some(Touch { t_ms: self.t_ms, id: self.id, texts })
     }
 
-    /// The host of the referrer, if it is another one than the page's, which travels only then or where a model reads
-    /// it.
+    /// The host of the referrer, unless it is the page's own.
     fn foreign_referrer(&self, page: &'a ripen_records::Page<'a>) -> Option<&'a str> {
         let referrer = present(page.referrer.as_ref())?;
         let (_, rest) = referrer.split_once("://")?;
         let host = rest.split(['/', '?', '#']).next().filter(|host| !host.is_empty())?;
-        (host != present(page.host.as_ref())?).then_some(host)
+        (Some(host) != present(page.host.as_ref())).then_some(host)
     }
 
     /// The traits that this record carries: place, value.

@@ -1,0 +1,130 @@
+//! Random histories: activities that come late, twice and out of order, and ticks.
+
+use ripen_records::{Activity, Field, Input, Origin, Page, Text, Utm, Value};
+
+use super::dice::Dice;
+use super::draft::Draft;
+
+/// 2026-01-05T00:00Z, a Monday.
+const START_MS: i64 = 1_767_571_200_000;
+
+/// The Saturday before clocks change in Berlin and Lord Howe, 2026-03-28T12:00Z.
+const CHANGE_MS: i64 = 1_774_699_200_000;
+
+/// One record of the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    /// The broker's timestamp.
+    pub(crate) timestamp_ms: i64,
+    pub(crate) lead: &'static str,
+    /// `None`: a tick.
+    pub(crate) activity: Option<Box<Activity<'static>>>,
+    /// Whether the transaction ends here.
+    pub(crate) commits: bool,
+}
+
+const LEADS: [&str; 5] = ["anon:a", "anon:a", "user:b", "device:c", "crm:d"];
+
+pub(crate) fn history(dice: &mut Dice, draft: &Draft) -> Vec<Step> {
+    let unit_ms = draft.unit_s * 1_000;
+    let leads = &LEADS[..dice.number(&[1, 1, 3, 5]) as usize];
+    let mut clock_ms = dice.number(&[START_MS, START_MS, CHANGE_MS]);
+    let mut steps = Vec::new();
+    for number in 0..dice.within(3, 26) {
+        clock_ms += wait(dice, unit_ms);
+        let tick = dice.percent(12);
+        let activity = (!tick).then(|| Box::new(activity(dice, draft, clock_ms, number)));
+        let lead = dice.pick(leads);
+        let timestamp_ms = if dice.percent(4) { clock_ms - dice.within(0, unit_ms) } else { clock_ms };
+        let activity = activity.map(|mut activity| {
+            activity.ids = vec![Text::from(lead)];
+            if dice.percent(20) {
+                activity.ids.push(Text::from("anon:z"));
+            }
+            // An arrival is never later than the log's own time.
+            activity.arrival_ms = activity.arrival_ms.min(clock_ms);
+            activity.t_ms = activity.t_ms.min(activity.arrival_ms);
+            activity
+        });
+        steps.push(Step { timestamp_ms, lead, activity, commits: dice.percent(70) });
+    }
+    clock_ms += unit_ms * dice.number(&[0, 10, 100, 5_000]);
+    steps.push(Step { timestamp_ms: clock_ms, lead: leads[0], activity: None, commits: true });
+    steps
+}
+
+fn wait(dice: &mut Dice, unit_ms: i64) -> i64 {
+    match dice.within(0, 20) {
+        0..3 => 0,
+        3 => dice.within(1, 4),
+        4..8 => unit_ms * dice.within(1, 6),
+        8..15 => dice.within(1, 3 * unit_ms),
+        15..19 => dice.within(1, 20 * unit_ms),
+        _ => dice.within(1, 400 * unit_ms),
+    }
+}
+
+fn activity(dice: &mut Dice, draft: &Draft, clock_ms: i64, number: i64) -> Activity<'static> {
+    let (unit_ms, late_ms) = (draft.unit_s * 1_000, draft.late_s * 1_000);
+    let arrival_ms = if dice.percent(10) { clock_ms - dice.within(0, 3 * unit_ms) } else { clock_ms };
+    let t_ms = match dice.within(0, 20) {
+        0..12 => arrival_ms,
+        12..14 => arrival_ms.div_euclid(unit_ms) * unit_ms,
+        14..18 => arrival_ms - dice.within(0, 5 * unit_ms),
+        18 => arrival_ms - dice.within(0, late_ms),
+        _ => arrival_ms - late_ms + dice.within(-1, 2),
+    };
+    // Now and then an id comes again, with whatever else it carries.
+    let id = if dice.percent(12) { dice.within(0, number + 1) } else { number };
+    let name =
+        dice.pick(&["page_view", "page_view", "page_view", "ask", "use", "call", "page_leave", "other"]);
+    let is_page = name.starts_with("page");
+    let path = dice.pick(&["/", "/things/1", "/things/2", "/things/3", "/shop", "/nowhere"]);
+    let page = Page { path: Some(Text::from(path)), ..Page::default() };
+    let session = if dice.percent(25) { Some(Text::from(dice.pick(&["s", "t"]))) } else { None };
+    let utm = Utm { source: Some(Text::from(dice.pick(&["vk", "mail"]))), ..Utm::default() };
+    Activity {
+        event_id: format!("event-{id}").into(),
+        name: Text::from(name),
+        t_ms,
+        arrival_ms,
+        clamped: false,
+        origin: [Origin::Web, Origin::Web, Origin::Unstated, Origin::Server, Origin::App]
+            [dice.within(0, 5) as usize],
+        ids: Vec::new(),
+        session,
+        page: (is_page || dice.percent(15)).then_some(page),
+        utm: dice.percent(30).then_some(utm),
+        properties: fields(dice, &["n", "m", "word", "flag", "tags"]),
+        traits: if dice.percent(35) { fields(dice, &["region", "revenue", "tags"]) } else { Vec::new() },
+        input: Input { topic: Text::from("clicks"), partition: 0, offset: number },
+    }
+}
+
+fn fields(dice: &mut Dice, names: &[&'static str]) -> Vec<Field<'static>> {
+    let mut fields = Vec::new();
+    for name in names {
+        if dice.percent(55) {
+            fields.push(Field { name: Text::from(*name), value: value(dice, name) });
+        }
+    }
+    fields
+}
+
+fn value(dice: &mut Dice, name: &str) -> Value<'static> {
+    let text = |text: &'static str| Value::String(Text::from(text));
+    let number = |micros: i64| Value::Number { micros };
+    match name {
+        "n" | "m" if dice.percent(85) => number(dice.within(0, 5) * 1_000_000),
+        "revenue" if dice.percent(85) => number(dice.number(&[-1, 0, 19_999_999, 20_000_000, 35_500_000])),
+        "flag" => Value::Boolean(dice.percent(60)),
+        "tags" => Value::Array(vec![text(dice.pick(&["north", "east"])), number(2_000_000)]),
+        _ => match dice.within(0, 8) {
+            0 => text("2"),
+            1 => number(2_000_000),
+            2 => text("25.5"),
+            3 => Value::Boolean(true),
+            _ => text(dice.pick(&["north", "south", "3", "zone 1"])),
+        },
+    }
+}

@@ -1,0 +1,354 @@
+//! What a lead has done: accepted activities in the order in which they came, and what counts of them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use ripen_model::Model;
+use ripen_model::compiled::{KeyPart, Recurrence, Rule, RuleOrigin, TraitSource};
+use ripen_records::{Activity, LeadId};
+
+use super::values::{Known, Seen, Stamp};
+
+const HALF_HOUR_MS: i64 = 1_800_000;
+const QUARTER_MS: i64 = 900_000;
+const DAY_MS: i64 = 86_400_000;
+
+/// An accepted activity.
+#[derive(Debug, Clone)]
+pub(crate) struct Accepted {
+    pub(crate) t_ms: i64,
+    pub(crate) id: u64,
+    pub(crate) matches: Vec<Match>,
+    /// The traits that it carries, by place.
+    pub(crate) traits: Vec<(usize, Known)>,
+}
+
+/// One rule that an activity, or the visit that it began, matches.
+#[derive(Debug, Clone)]
+pub(crate) struct Match {
+    pub(crate) rule: usize,
+    pub(crate) t_ms: i64,
+    pub(crate) id: u64,
+    /// `None`: every match counts.
+    key: Option<String>,
+    /// Not in a calendar bucket that was sealed by then.
+    counts: bool,
+    /// The property that windows sum, millionths.
+    pub(crate) summed: i64,
+}
+
+/// The current visit.
+#[derive(Debug, Clone)]
+struct Visit {
+    number: i64,
+    start_ms: i64,
+    last_ms: i64,
+    pages: i64,
+    gap_ms: Option<i64>,
+    session: Option<String>,
+}
+
+/// Everything that a lead's activities have left.
+#[derive(Debug, Clone)]
+pub(crate) struct History {
+    pub(crate) accepted: Vec<Accepted>,
+    /// The event time of the first activity with an id beyond a cookie.
+    pub(crate) known_since_ms: Option<i64>,
+    remembered: Vec<(i64, u64)>,
+    floor_ms: i64,
+    visit: Option<Visit>,
+}
+
+/// Why an activity is not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Duplicate,
+    Late,
+}
+
+/// First 64 bits of BLAKE3.
+pub(crate) fn hash(event_id: &str) -> u64 {
+    u64::from_be_bytes(blake3::hash(event_id.as_bytes()).as_bytes()[..8].try_into().expect("eight bytes"))
+}
+
+impl History {
+    pub(crate) fn new() -> History {
+        History {
+            accepted: Vec::new(),
+            known_since_ms: None,
+            remembered: Vec::new(),
+            floor_ms: i64::MIN,
+            visit: None,
+        }
+    }
+
+    /// S2. `now_ms` is the instant at which the lead is looked at.
+    pub(crate) fn accept(
+        &mut self,
+        model: &Model,
+        activity: &Activity<'_>,
+        now_ms: i64,
+    ) -> Result<(), Refusal> {
+        let id = hash(&activity.event_id);
+        let t_ms = activity.t_ms.min(activity.arrival_ms);
+        if self.remembered.iter().any(|(_, known)| *known == id) {
+            return Err(Refusal::Duplicate);
+        }
+        if activity.arrival_ms - t_ms > model.time.late_accept_ms || t_ms <= self.floor_ms {
+            return Err(Refusal::Late);
+        }
+        self.remembered.push((t_ms, id));
+        self.forget_ids(model, now_ms);
+        let is_known =
+            activity.ids.iter().any(|id| LeadId::parse(id).is_ok_and(|lead| lead.kind().is_known()));
+        if is_known {
+            self.known_since_ms = Some(self.known_since_ms.unwrap_or(t_ms).min(t_ms));
+        }
+        let (began, stamp) = self.visit(model, activity, t_ms);
+        let mut matches = Vec::new();
+        if began {
+            let started = Seen { model, activity, is_visit_start: true, visit: stamp.clone() };
+            let id = hash(&format!("{}#visit", &*activity.event_id));
+            matches.extend(matched(&started, t_ms, id, is_known, now_ms));
+        }
+        let seen = Seen { model, activity, is_visit_start: false, visit: stamp };
+        matches.extend(matched(&seen, t_ms, id, is_known, now_ms));
+        let traits = carried(&seen);
+        self.accepted.push(Accepted { t_ms, id, matches, traits });
+        Ok(())
+    }
+
+    /// Ids beyond `late_accept` go first, then the smallest; each that goes raises the floor.
+    fn forget_ids(&mut self, model: &Model, now_ms: i64) {
+        self.remembered.sort_unstable();
+        let too_old = |t_ms: i64| now_ms - t_ms > model.time.late_accept_ms;
+        while self.remembered.len() > usize::from(model.time.remember)
+            || self.remembered.first().is_some_and(|(t_ms, _)| too_old(*t_ms))
+        {
+            let (t_ms, _) = self.remembered.remove(0);
+            self.floor_ms = self.floor_ms.max(t_ms);
+        }
+    }
+
+    /// S3a: whether a visit begins, and what the activity sees of its visit.
+    fn visit(&mut self, model: &Model, activity: &Activity<'_>, t_ms: i64) -> (bool, Option<Stamp>) {
+        let seen = Seen { model, activity, is_visit_start: false, visit: None };
+        if !seen.is_of_visits() {
+            return (false, None);
+        }
+        let session = activity.session.as_ref().map(|session| session.to_string());
+        if self.visit.as_ref().is_some_and(|visit| t_ms < visit.start_ms) {
+            return (false, None);
+        }
+        let began = match (&self.visit, &session) {
+            (None, _) => true,
+            (Some(Visit { session: Some(own), .. }), Some(session)) => own != session,
+            (Some(visit), _) => t_ms - visit.last_ms > HALF_HOUR_MS,
+        };
+        if began {
+            let before = self.visit.take();
+            self.visit = Some(Visit {
+                number: before.as_ref().map_or(1, |visit| visit.number + 1),
+                start_ms: t_ms,
+                last_ms: before.as_ref().map_or(t_ms, |visit| visit.last_ms.max(t_ms)),
+                pages: 0,
+                gap_ms: before.as_ref().map(|visit| (t_ms - visit.last_ms).max(0)),
+                session: session.clone(),
+            });
+        }
+        let visit = self.visit.as_mut().expect("there is one now");
+        let stamp = Stamp {
+            number: visit.number,
+            pages: visit.pages,
+            seconds_micros: (t_ms - visit.start_ms) * 1_000,
+            gap_days_micros: visit
+                .gap_ms
+                .map(|gap_ms| (i128::from(gap_ms) * 1_000_000 / i128::from(DAY_MS)) as i64),
+        };
+        visit.last_ms = visit.last_ms.max(t_ms);
+        visit.session = visit.session.take().or(session);
+        if seen.is_page() {
+            visit.pages += 1;
+        }
+        (began, Some(stamp))
+    }
+}
+
+/// S3, S4: the rules that match, each with the key of its match.
+fn matched(seen: &Seen<'_>, t_ms: i64, id: u64, is_known: bool, now_ms: i64) -> Vec<Match> {
+    let model = seen.model;
+    let mut matches = Vec::new();
+    for rule in model.events.rules(seen.name()) {
+        let found = &model.rules[rule.ix()];
+        if !is_known && !found.anonymous
+            || found.condition.as_ref().is_some_and(|wanted| !seen.matches(wanted))
+        {
+            continue;
+        }
+        let summed = found.summed.and_then(|property| {
+            seen.field(ripen_model::expression::EventField::Property(property))?.number()
+        });
+        matches.push(Match {
+            rule: rule.ix(),
+            t_ms,
+            id,
+            key: key(seen, found, t_ms),
+            counts: sealed_at_ms(model, found, t_ms).is_none_or(|sealed_ms| now_ms <= sealed_ms),
+            summed: summed.unwrap_or(0),
+        });
+    }
+    matches
+}
+
+fn key(seen: &Seen<'_>, rule: &Rule, t_ms: i64) -> Option<String> {
+    let zone = &seen.model.time.zone;
+    match &rule.recurrence {
+        Recurrence::Every => None,
+        Recurrence::Once => Some(String::new()),
+        Recurrence::Per(parts) => {
+            let parts = parts.iter().map(|part| match part {
+                KeyPart::Field(field) => seen.field(*field).map_or("absent".to_owned(), |value| value.key()),
+                calendar => bucket(zone, calendar, t_ms),
+            });
+            Some(parts.collect::<Vec<_>>().join("\n"))
+        }
+    }
+}
+
+/// The name of a calendar bucket.
+fn bucket(zone: &TimeZone, part: &KeyPart, t_ms: i64) -> String {
+    let local = Timestamp::from_millisecond(t_ms).expect("within the calendar").to_zoned(zone.clone());
+    match part {
+        KeyPart::Hour => format!("{} {} {}", local.date(), local.hour(), local.offset()),
+        KeyPart::Day => local.date().to_string(),
+        KeyPart::Week => format!("{:?}", local.date().iso_week_date().first_of_week()),
+        KeyPart::Field(_) => unreachable!("a field is no bucket"),
+    }
+}
+
+/// The day of an instant, for `days`.
+pub(crate) fn day(zone: &TimeZone, t_ms: i64) -> String {
+    bucket(zone, &KeyPart::Day, t_ms)
+}
+
+/// The last instant at which the bucket of a match is open; `None` for rules that are never sealed.
+fn sealed_at_ms(model: &Model, rule: &Rule, t_ms: i64) -> Option<i64> {
+    let Recurrence::Per(parts) = &rule.recurrence else { return None };
+    if rule.max.is_some() {
+        return None;
+    }
+    let ends = parts.iter().map(|part| {
+        let own = bucket(&model.time.zone, part, t_ms);
+        // Clocks change on quarters of an hour at the finest.
+        let mut at_ms = t_ms.div_euclid(QUARTER_MS) * QUARTER_MS + QUARTER_MS;
+        while bucket(&model.time.zone, part, at_ms) == own {
+            at_ms += QUARTER_MS;
+        }
+        at_ms
+    });
+    Some(ends.min()? + model.time.late_accept_ms + DAY_MS)
+}
+
+/// The stored traits that a record carries: of each the first present source.
+fn carried(seen: &Seen<'_>) -> Vec<(usize, Known)> {
+    use ripen_model::expression::EventField::{Property, RecordTrait};
+    let traits = seen.model.traits.iter().enumerate();
+    let found = traits.filter_map(|(ix, wanted)| {
+        let value = wanted.from.iter().find_map(|source| match source {
+            TraitSource::Trait(place) => seen.field(RecordTrait(*place)),
+            TraitSource::Property(place) => seen.field(Property(*place)),
+        })?;
+        Some((ix, value))
+    });
+    found.collect()
+}
+
+/// A match that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Counted {
+    pub(crate) t_ms: i64,
+    pub(crate) id: u64,
+    pub(crate) summed: i64,
+}
+
+/// What is known of a fact.
+#[derive(Debug)]
+pub(crate) struct FactMarks {
+    /// Every set, with its time to live.
+    pub(crate) sets: Vec<(i64, Option<i64>)>,
+    /// The newest unset.
+    pub(crate) unset_ms: Option<i64>,
+}
+
+impl History {
+    fn matches(&self, rule: usize) -> impl Iterator<Item = &Match> {
+        self.accepted.iter().flat_map(|activity| &activity.matches).filter(move |found| found.rule == rule)
+    }
+
+    /// S4: the matches of a rule that count.
+    pub(crate) fn counted(&self, model: &Model, rule: usize) -> Vec<Counted> {
+        let mut every = Vec::new();
+        let mut newest: BTreeMap<&str, Counted> = BTreeMap::new();
+        for found in self.matches(rule).filter(|found| found.counts) {
+            let counted = Counted { t_ms: found.t_ms, id: found.id, summed: found.summed };
+            match &found.key {
+                None => every.push(counted),
+                Some(key) => {
+                    let held = newest.entry(key).or_insert(counted);
+                    *held = counted.max(*held);
+                }
+            }
+        }
+        if matches!(model.rules[rule].recurrence, Recurrence::Every) {
+            every.sort();
+            return every;
+        }
+        newest_of(newest.into_values().collect(), model.rules[rule].max)
+    }
+
+    /// The matches of a rule that windows see.
+    pub(crate) fn held(&self, model: &Model, rule: usize) -> Vec<Counted> {
+        newest_of(self.counted(model, rule), model.rules[rule].max)
+    }
+
+    /// S8.
+    pub(crate) fn fact(&self, model: &Model, fact: usize) -> FactMarks {
+        let (mut sets, mut unset_ms) = (Vec::new(), None);
+        for found in self.accepted.iter().flat_map(|activity| &activity.matches) {
+            let rule = &model.rules[found.rule];
+            let set = rule.set.iter().filter(|(set, _)| set.ix() == fact);
+            let ttls = &model.facts[fact].ttls_ms;
+            sets.extend(set.map(|(_, place)| (found.t_ms, ttls[usize::from(*place)])));
+            if rule.unset.iter().any(|unset| unset.ix() == fact) {
+                unset_ms = unset_ms.max(Some(found.t_ms));
+            }
+        }
+        FactMarks { sets, unset_ms }
+    }
+
+    /// The newest value of a trait.
+    pub(crate) fn stored_trait(&self, ix: usize) -> Option<Known> {
+        let carried = self.accepted.iter().filter_map(|activity| {
+            let (_, value) = activity.traits.iter().find(|(place, _)| *place == ix)?;
+            Some(((activity.t_ms, activity.id), value))
+        });
+        carried.max_by_key(|(order, _)| *order).map(|(_, value)| value.clone())
+    }
+
+    /// The newest instant at which the CRM cleared a score.
+    pub(crate) fn cleared_ms(&self, model: &Model, score: usize) -> Option<i64> {
+        let clears = |rule: usize| match model.rules[rule].origin {
+            RuleOrigin::Feedback(ix) => model.feedback[ix.ix()].clear.iter().any(|clear| clear.ix() == score),
+            _ => false,
+        };
+        let matches = self.accepted.iter().flat_map(|activity| &activity.matches);
+        matches.filter(|found| clears(found.rule)).map(|found| found.t_ms).max()
+    }
+}
+
+fn newest_of(mut counted: Vec<Counted>, max: Option<u16>) -> Vec<Counted> {
+    counted.sort();
+    let surplus = max.map_or(0, |max| counted.len().saturating_sub(usize::from(max)));
+    counted.split_off(surplus)
+}

@@ -1,0 +1,254 @@
+//! The core against the reference interpreter: random models, random histories, equal in every number.
+//!
+//! `RIPEN_HISTORIES=100000` makes the run long, `RIPEN_SEED=17` runs one case alone.
+
+mod reference;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use reference::dice::Dice;
+use reference::draft::Draft;
+use reference::events::{Step, history};
+use reference::reading::Line;
+use reference::{Changed, Decided, Reference, Refusal, Said, power};
+use ripen_model::{Model, compile};
+use ripen_records::{ActivityRecord, Change, Decision, Switch, Tick};
+use ripen_scorer::{Applied, Budget, FilterReason, LeadView, SEMANTICS, STATE_FORMAT, Shard};
+
+/// Histories of a run, unless told otherwise.
+const HISTORIES: u64 = 2_000;
+
+#[test]
+fn the_core_agrees_with_the_reference() {
+    let from_environment = |name: &str| {
+        #[expect(clippy::disallowed_methods, reason = "how long a run is, not what it computes")]
+        let value = std::env::var(name).ok()?;
+        value.parse::<u64>().ok()
+    };
+    let seeds = match from_environment("RIPEN_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..from_environment("RIPEN_HISTORIES").unwrap_or(HISTORIES),
+    };
+    let (mut undecided, mut decisions) = (0, 0);
+    for seed in seeds.clone() {
+        let mut dice = Dice::new(seed);
+        let draft = Draft::new(&mut dice);
+        let steps = history(&mut dice, &draft);
+        match outcome(&draft, &steps) {
+            Outcome::Equal(count) => decisions += count,
+            Outcome::AtAnEdge => undecided += 1,
+            Outcome::NoModel(errors) => panic!("seed {seed}: {errors}\n{}", draft.text()),
+            Outcome::Different(_) => panic!("seed {seed}: {}", smallest(draft, steps)),
+        }
+    }
+    // A rounding so near to an edge that the core's arithmetic may take either side is rarer than one in a million.
+    assert!(undecided * 1_000 <= seeds.end - seeds.start, "{undecided} histories are undecided");
+    assert!(
+        decisions >= seeds.end - seeds.start || seeds.end - seeds.start < 10,
+        "{decisions} decisions are few"
+    );
+}
+
+enum Outcome {
+    /// With so many decisions.
+    Equal(u64),
+    /// Different, but either neighbour of a rounding was right.
+    AtAnEdge,
+    NoModel(String),
+    Different(String),
+}
+
+fn outcome(draft: &Draft, steps: &[Step]) -> Outcome {
+    let model = match compile("random.yaml", &draft.text()) {
+        Ok(model) => Arc::new(model),
+        Err(errors) => return Outcome::NoModel(errors.to_string()),
+    };
+    let edges = power::edges();
+    let compared = catch_unwind(AssertUnwindSafe(|| compare(&model, steps))).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        let message = message.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        Err(format!("panic: {message}"))
+    });
+    match compared {
+        Ok(decisions) => Outcome::Equal(decisions),
+        Err(_) if power::edges() > edges => Outcome::AtAnEdge,
+        Err(difference) => Outcome::Different(difference),
+    }
+}
+
+/// Cuts a failing case down to what is needed to fail, and tells it.
+fn smallest(mut draft: Draft, mut steps: Vec<Step>) -> String {
+    let fails = |draft: &Draft, steps: &[Step]| match outcome(draft, steps) {
+        Outcome::Different(difference) => Some(difference),
+        _ => None,
+    };
+    let mut difference = fails(&draft, &steps).expect("it failed before");
+    loop {
+        let fewer = (0..steps.len()).rev().map(|ix| {
+            let mut fewer = steps.clone();
+            fewer.remove(ix);
+            fewer
+        });
+        if let Some((fewer, found)) =
+            fewer.into_iter().find_map(|fewer| Some((fewer.clone(), fails(&draft, &fewer)?)))
+        {
+            (steps, difference) = (fewer, found);
+            continue;
+        }
+        let smaller = draft.smaller();
+        match smaller.into_iter().find_map(|smaller| Some((smaller.clone(), fails(&smaller, &steps)?))) {
+            Some((smaller, found)) => (draft, difference) = (smaller, found),
+            None => break,
+        }
+    }
+    let told: String = steps.iter().map(|step| format!("{}\n", tell(step))).collect();
+    format!("{difference}\n{}\n{told}", draft.text())
+}
+
+fn tell(step: &Step) -> String {
+    let commits = if step.commits { "" } else { ", goes on" };
+    let Some(activity) = &step.activity else { return format!("{} tick{commits}", step.timestamp_ms) };
+    let mut said = format!("{} {} {} {}", step.timestamp_ms, step.lead, &*activity.name, &*activity.event_id);
+    said += &format!(" t={} arrival={} {:?}", activity.t_ms, activity.arrival_ms, activity.origin);
+    for field in activity.properties.iter().chain(&activity.traits) {
+        said += &format!(" {}={:?}", &*field.name, field.value);
+    }
+    if let Some(path) = activity.page.as_ref().and_then(|page| page.path.as_ref()) {
+        said += &format!(" {}", &**path);
+    }
+    if let Some(session) = &activity.session {
+        said += &format!(" session={}", &**session);
+    }
+    said + commits
+}
+
+/// Runs both and compares after every step; gives the number of decisions.
+fn compare(model: &Arc<Model>, steps: &[Step]) -> Result<u64, String> {
+    let mut shard = Shard::new();
+    let switch = Switch {
+        epoch: 1,
+        model_hash: model.hash.clone().into(),
+        semantics: SEMANTICS,
+        state_format: STATE_FORMAT,
+        at_ms: 0,
+    };
+    shard.switch(&switch, Arc::clone(model)).map_err(|refused| refused.to_string())?;
+    shard.commit();
+    let mut reference = Reference::new(model);
+    let mut decisions: Vec<Decision> = Vec::new();
+    let mut compared = 0;
+    for step in steps {
+        let record = match &step.activity {
+            Some(activity) => ActivityRecord::Activity((**activity).clone()),
+            None => ActivityRecord::Tick(Tick { wall_ms: step.timestamp_ms }),
+        };
+        let mut budget = Budget::new(u32::MAX);
+        let applied = shard.apply(step.lead, &record, step.timestamp_ms, &mut budget, &mut decisions);
+        let applied = applied.map_err(|refused| refused.to_string())?;
+        let expected = match &step.activity {
+            Some(activity) => reference.apply(step.lead, activity, step.timestamp_ms),
+            None => {
+                reference.tick(step.timestamp_ms);
+                Ok(())
+            }
+        };
+        let found = match applied {
+            Applied::Filtered(FilterReason::Duplicate) => Err(Refusal::Duplicate),
+            Applied::Filtered(FilterReason::Late) => Err(Refusal::Late),
+            _ => Ok(()),
+        };
+        equal("acceptance", step, &found, &expected)?;
+        let found: Vec<Said> = decisions[compared..].iter().map(|decision| said(model, decision)).collect();
+        equal("decisions", step, &found.as_slice(), &&reference.said[compared..])?;
+        compared = decisions.len();
+        if step.commits {
+            shard.commit();
+        }
+        compare_lead(model, &shard, &reference, step)?;
+    }
+    Ok(compared as u64)
+}
+
+/// The lead as it was last looked at, and its scores at the partition's clock.
+fn compare_lead(model: &Model, shard: &Shard, reference: &Reference, step: &Step) -> Result<(), String> {
+    for at_ms in [0, shard.clock()] {
+        let view = shard.lead(step.lead, at_ms).map_err(|error| error.to_string())?;
+        let standing = reference.standing(step.lead, at_ms);
+        let (view, standing) = match (view, standing) {
+            (None, None) => return Ok(()),
+            (Some(view), Some(standing)) => (view, standing),
+            (view, standing) => return equal("lead", step, &view.is_some(), &standing.is_some()),
+        };
+        equal("birth", step, &view.born_ms, &standing.born_ms)?;
+        equal("sequence", step, &view.seq, &standing.seq)?;
+        equal("last instant", step, &view.last_ms, &standing.last_ms)?;
+        equal("stage", step, &view.stage, &standing.stage)?;
+        equal("scores", step, &scores(&view), &standing.scores)?;
+        equal("lines", step, &lines(&view.lines), &standing.lines)?;
+        equal("facts", step, &shard_facts(model, &view), &standing.facts)?;
+        if at_ms == 0 {
+            equal("expected exit", step, &view.expected_exit_at_ms, &standing.expected_exit_ms)?;
+        }
+    }
+    Ok(())
+}
+
+fn shard_facts(model: &Model, view: &LeadView) -> Vec<String> {
+    let names = model.facts.iter().map(|fact| &fact.name);
+    names.filter(|name| view.facts.contains(name)).cloned().collect()
+}
+
+fn equal<T: std::fmt::Debug + PartialEq>(
+    what: &str,
+    step: &Step,
+    core: &T,
+    reference: &T,
+) -> Result<(), String> {
+    if core == reference {
+        return Ok(());
+    }
+    Err(format!("{what} after {}\ncore:      {core:?}\nreference: {reference:?}", tell(step)))
+}
+
+fn scores(view: &LeadView) -> Vec<i64> {
+    view.scores.iter().map(|score| score.milli).collect()
+}
+
+fn lines(lines: &[ripen_records::Line]) -> Vec<Line> {
+    let told = lines.iter().filter(|line| line.milli != 0);
+    sorted(told.map(|line| (line.score.clone(), line.kind, line.id.clone(), line.milli)).collect())
+}
+
+fn sorted(mut lines: Vec<Line>) -> Vec<Line> {
+    lines.sort_by_key(|line| (line.0.clone(), line.1.as_str(), line.2.clone()));
+    lines
+}
+
+/// A decision of the core in the reference's words.
+fn said(model: &Model, decision: &Decision) -> Said {
+    let change = match &decision.change {
+        Change::StageChange(change) => {
+            let (from, to) = (change.from.clone(), change.to.clone());
+            Changed::Stage { from, to, passed: change.passed.clone() }
+        }
+        other => panic!("{other:?} is not expected"),
+    };
+    let facts = model.facts.iter().map(|fact| &fact.name);
+    Said {
+        lead: decision.lead.clone(),
+        born_ms: decision.born_ms,
+        seq: decision.seq,
+        decided_ms: decision.decided_at_ms,
+        decided: Decided {
+            at_ms: decision.effective_at_ms,
+            cause: decision.cause,
+            change,
+            stage: model.stages.iter().position(|stage| stage.id == decision.stage).expect("a stage"),
+            scores: decision.scores.iter().map(|score| score.milli).collect(),
+            lines: lines(&decision.explanation.lines),
+            facts: facts.filter(|name| decision.explanation.facts.contains(name)).cloned().collect(),
+            expected_exit_ms: decision.expected_exit_at_ms,
+        },
+    }
+}
