@@ -5,10 +5,11 @@ use jsonschema::Validator;
 use ripen_model::compile;
 use serde_json::Value;
 
-const EXAMPLES: [(&str, &str); 3] = [
+const EXAMPLES: [(&str, &str); 4] = [
     ("models/auto-dealer.yaml", include_str!("../../../models/auto-dealer.yaml")),
     ("models/saas.yaml", include_str!("../../../models/saas.yaml")),
-    ("tests/models/auto-dealer.yaml", include_str!("models/auto-dealer.yaml")),
+    ("models/shop.yaml", include_str!("../../../models/shop.yaml")),
+    ("models/b2b.yaml", include_str!("../../../models/b2b.yaml")),
 ];
 
 fn validator() -> Validator {
