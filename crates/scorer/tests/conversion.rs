@@ -77,7 +77,7 @@ const STORY: &str =
     "0h page_view /a; 1h page_view /b; 2h ping; 24h ping; 25h form; 26h page_view /c; 48h tick";
 
 #[test]
-fn points_and_thresholds_hold_at_once() {
+fn concept_114_points_and_thresholds_hold_at_once() {
     check(
         BEFORE,
         STORY,

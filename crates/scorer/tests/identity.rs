@@ -38,7 +38,7 @@ fn concept_3_the_anonymous_history_is_credited_when_the_person_becomes_known() {
 }
 
 #[test]
-fn an_activity_that_both_remember_counts_once() {
+fn concept_3_an_activity_that_both_remember_counts_once() {
     check(
         MODEL,
         "0h ping id=one; 0h ping id=one lead=user:1; 1h ping id=two; 2h ping id=three lead=user:1
@@ -91,7 +91,7 @@ fn links_chain_up_to_the_strongest_id() {
 }
 
 #[test]
-fn erasure_ends_the_life_under_every_id_and_what_was_under_way_is_dropped() {
+fn concept_85_erasure_ends_the_life_under_every_id_and_what_was_under_way_is_dropped() {
     check(
         MODEL,
         "0h form; 1h link to=user:1; 2h ping lead=user:1

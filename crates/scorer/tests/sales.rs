@@ -6,7 +6,7 @@ use expect_test::expect;
 use story::{DEALER, check};
 
 #[test]
-fn a_buyer_is_handed_over_answered_and_won() {
+fn concept_31_a_buyer_is_handed_over_answered_and_won() {
     check(
         DEALER,
         "0h50m page_view /models/a lead=user:1
@@ -151,7 +151,7 @@ fn concept_38_a_lost_lead_is_recycled_and_cools_down() {
 }
 
 #[test]
-fn a_refusal_by_sales_says_why() {
+fn concept_6_a_refusal_by_sales_says_why() {
     let (_, decisions, _) = story::run(
         &story::model(DEALER),
         "0h form_submit lead=user:1 form=test_drive origin=server; 1h crm_disqualified lead=user:1 origin=server reason=spam",
