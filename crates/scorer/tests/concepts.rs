@@ -17,6 +17,8 @@ const DIRECTOR: &str = include_str!("concepts/director.yaml");
 const WEBINAR: &str = include_str!("concepts/webinar.yaml");
 const TOUCHES: &str = include_str!("concepts/touches.yaml");
 const SAAS: &str = include_str!("../../../models/saas.yaml");
+const COSMETICS: &str = include_str!("../../../models/shop.yaml");
+const WAREHOUSE: &str = include_str!("../../../models/b2b.yaml");
 
 /// Every persona of a file comes out right, and the linter has no error against the file.
 #[track_caller]
@@ -38,6 +40,16 @@ fn concepts_41_and_42_the_dealers_persons() {
 #[test]
 fn concepts_29_and_54_the_persons_of_the_call_tracking_example() {
     check(SAAS);
+}
+
+#[test]
+fn concepts_39_and_81_the_persons_of_the_shop_example() {
+    check(COSMETICS);
+}
+
+#[test]
+fn concepts_90_and_113_the_persons_of_the_warehouse_example() {
+    check(WAREHOUSE);
 }
 
 #[test]
