@@ -124,6 +124,15 @@ impl Hot {
         }
     }
 
+    /// Only reads the clicks, as ingest does.
+    pub fn read_only(&mut self, clicks: &[Click]) {
+        for (offset, click) in clicks.iter().enumerate() {
+            read(&mut self.ingest, click, offset as i64, &mut |activity| {
+                std::hint::black_box(&activity);
+            });
+        }
+    }
+
     fn click(&mut self, click: &Click, offset: i64, rekeyed: bool) {
         let Hot { ingest, shard, decisions, encoded, decided, .. } = self;
         read(ingest, click, offset, &mut |activity| {

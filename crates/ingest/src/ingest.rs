@@ -14,7 +14,7 @@ use crate::json::{self, Raw, Shape};
 use crate::needed::{Needed, PageFields, Projection};
 use crate::outcome::{Aside, DeadReason, Element, FilterReason, Outcome};
 use crate::segment::Message;
-use crate::time::{Arrival, LastDay, Times};
+use crate::time::{Arrival, LastDay, Times, is_within_calendar};
 use crate::{Format, Source, ripen};
 
 /// The bounds of a record. Anything beyond is a dead letter.
@@ -256,6 +256,9 @@ impl Reader {
         }
         let moment =
             message.times.settle(self.arrival, source.timestamp_ms, self.max_future_ms, &mut memory.day);
+        if !is_within_calendar(moment.arrival_ms) {
+            return told(dead((DeadReason::WrongShape, "arrival before 1970 or after 2200".into())));
+        }
         let aside = Aside {
             time_source: moment.source,
             ip: message.ip(),

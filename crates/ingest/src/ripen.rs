@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use crate::identity::{Ids, NoId};
 use crate::outcome::{DeadReason, FilterReason};
 use crate::privacy::Addresses;
-use crate::time::Arrival;
+use crate::time::{Arrival, is_within_calendar};
 
 /// What a line is.
 #[derive(Debug)]
@@ -278,16 +278,16 @@ fn ranked(texts: &[String]) -> Result<Vec<LeadId>, Refusal> {
 }
 
 fn instant_ms(key: &str, instant: Option<&Instant>) -> Result<Option<i64>, Refusal> {
-    match instant {
-        None => Ok(None),
-        Some(Instant::Ms(ms)) => Ok(Some(*ms)),
-        Some(Instant::Text(text)) => match text.parse::<Timestamp>() {
-            Ok(timestamp) => Ok(Some(timestamp.as_millisecond())),
-            Err(_) => {
-                Err(dead(DeadReason::WrongShape, format!("{key} is neither milliseconds nor RFC 3339")))
-            }
+    let wrong = |what: &str| dead(DeadReason::WrongShape, format!("{key} {what}"));
+    let Some(instant) = instant else { return Ok(None) };
+    let ms = match instant {
+        Instant::Ms(ms) => *ms,
+        Instant::Text(text) => match text.parse::<Timestamp>() {
+            Ok(timestamp) => timestamp.as_millisecond(),
+            Err(_) => return Err(wrong("is neither milliseconds nor RFC 3339")),
         },
-    }
+    };
+    if is_within_calendar(ms) { Ok(Some(ms)) } else { Err(wrong("is before 1970 or after 2200")) }
 }
 
 fn dead(reason: DeadReason, detail: impl Into<Cow<'static, str>>) -> Refusal {

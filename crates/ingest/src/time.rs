@@ -59,6 +59,14 @@ impl TimeSource {
     }
 }
 
+/// 2200-01-01T00:00:00Z.
+const LATEST_ARRIVAL_MS: i64 = 7_258_118_400_000;
+
+/// Whether an arrival can be believed: it moves the clock, and with it every lead.
+pub(crate) fn is_within_calendar(arrival_ms: i64) -> bool {
+    (0..LATEST_ARRIVAL_MS).contains(&arrival_ms)
+}
+
 /// The times of a record as they stand in it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Times<'a> {

@@ -253,12 +253,12 @@ impl<'a> Moment<'a> {
         (!is_empty).then_some(Touch { t_ms: self.t_ms, id: self.id, texts })
     }
 
-    /// The host of the referrer, unless it is the page's own.
+    /// The host of the referrer, if it is known to be another one than the page's.
     fn foreign_referrer(&self, page: &'a ripen_records::Page<'a>) -> Option<&'a str> {
         let referrer = present(page.referrer.as_ref())?;
         let (_, rest) = referrer.split_once("://")?;
         let host = rest.split(['/', '?', '#']).next().filter(|host| !host.is_empty())?;
-        (Some(host) != present(page.host.as_ref())).then_some(host)
+        (host != present(page.host.as_ref())?).then_some(host)
     }
 
     /// The traits that this record carries: place, value.

@@ -209,3 +209,19 @@ fn concept_84_alerts_fire_when_they_begin_to_hold_and_then_keep_silent() {
         "#]],
     );
 }
+
+#[test]
+fn concept_112_the_first_and_the_last_touch_travel_with_decisions() {
+    let (_, decisions, _) = story::run(
+        &story::model(DEALER),
+        "0h page_view /models/a utm.source=mail; 1h page_view /price utm.source=ads
+         2h page_view /models/b; 30m page_view /blog/x utm.source=feed arrived=3h
+         4h newsletter_subscribe",
+    );
+    let touches = decisions.last().map(|decision| decision.touches.clone()).expect("decisions");
+    let told = |touch: Option<ripen_records::Touch>| {
+        touch.map(|touch| (touch.source.unwrap_or_default(), touch.t_ms - story::START_MS))
+    };
+    assert_eq!(told(touches.first), Some(("mail".to_owned(), 0)));
+    assert_eq!(told(touches.last), Some(("ads".to_owned(), 3_600_000)));
+}

@@ -1,0 +1,169 @@
+//! What the language costs: many rules against few, compiled conditions against an interpreter, scoring an activity
+//! against parsing its JSON.
+
+mod hot;
+mod measure;
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use hot::{Click, Hot};
+use measure::{figure, ns_per_item, ratio};
+use ripen_model::Model;
+use ripen_model::compiled::PageKindIx;
+use ripen_model::expression::{EventField, FieldValue, Fields};
+
+const ROUNDS: usize = 7;
+const CLICKS: usize = 40_000;
+
+fn main() {
+    let clicks = hot::clicks(6_000, CLICKS);
+    many_rules(&clicks);
+    interpreter();
+    apply_and_parse(&clicks);
+}
+
+/// The same clicks under 50 rules and under 1,000: a quarter of what is more looks at page views, the rest at other
+/// events.
+fn many_rules(clicks: &[Click]) {
+    let [few, many] = [50, 1_000].map(with_rules);
+    let (mut of_few, mut of_many) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        for (model, rounds) in [(&few, &mut of_few), (&many, &mut of_many)] {
+            let mut path = Hot::new(model);
+            rounds.push(ns_per_item(clicks.len(), || path.run(clicks, false)));
+            assert!(path.decided > 0, "the dealer's own rules still decide");
+        }
+    }
+    ratio("rules_1000_over_50", &of_many, &of_few);
+}
+
+/// The dealer's model with rules added until there are `count`.
+fn with_rules(count: usize) -> Arc<Model> {
+    let own = hot::MODEL.matches("\n  - id: ").count();
+    let at = hot::MODEL.find("\n# Who this person is").expect("the section behind the rules");
+    let (before, after) = hot::MODEL.split_at(at);
+    let mut rules = String::new();
+    let mut kinds = String::new();
+    for n in own..count {
+        writeln!(kinds, "  more{n}: [\"/more/{n}/{{*rest}}\"]").expect("a string");
+        let (event, condition) = match n % 4 {
+            0 => ("page_view".to_owned(), format!("page.kind == 'more{n}'")),
+            _ => (format!("event_{n}"), "properties.form == 'more'".to_owned()),
+        };
+        // A rule that gives points holds evidence: as many as fit into a lead's bound do.
+        let gives = if n % 8 < 2 { "points: {interest: 1}, once: true" } else { "set: {more: 1d}" };
+        writeln!(rules, "  - {{id: more{n}, event: {event}, where: \"{condition}\", {gives}}}")
+            .expect("a string");
+    }
+    let before = before.replace("\npages:\n", &format!("\npages:\n{kinds}"));
+    let text = format!("{before}\n{rules}{after}");
+    Arc::new(ripen_model::compile("rules.yaml", &text).unwrap_or_else(|errors| panic!("{errors}")))
+}
+
+/// An activity as conditions see it, without anything else.
+#[derive(Debug)]
+struct Event<'a> {
+    model: &'a Model,
+    kind: &'a str,
+    properties: &'a [(&'a str, FieldValue<'a>)],
+}
+
+impl Fields for Event<'_> {
+    fn field(&self, field: EventField) -> Option<FieldValue<'_>> {
+        match field {
+            EventField::PageKind => Some(FieldValue::Text(self.kind)),
+            EventField::Property(ix) => {
+                let name = self.model.properties.get(ix.ix())?;
+                self.properties.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+            }
+            _ => None,
+        }
+    }
+
+    fn page_kind(&self) -> Option<PageKindIx> {
+        let place = self.model.page_kinds.iter().position(|kind| kind == self.kind)?;
+        Some(PageKindIx(place as u16))
+    }
+}
+
+/// Conditions of the examples, compiled here and run by the interpreter of the library that parses them.
+fn interpreter() {
+    const CONDITIONS: [&str; 4] = [
+        "page.kind == 'model'",
+        "properties.dwell_seconds >= 90",
+        "properties.form in ['demo', 'contact_sales', 'order']",
+        "page.kind == 'price' && properties.form != 'none' || properties.form.startsWith('test')",
+    ];
+    let properties =
+        [("dwell_seconds", FieldValue::Number(95_000_000)), ("form", FieldValue::Text("contact_sales"))];
+    let mut context = cel::Context::default();
+    let page = std::collections::HashMap::from([("kind", "price")]);
+    let form = std::collections::HashMap::from([
+        ("dwell_seconds", cel::Value::Int(95)),
+        ("form", cel::Value::from("contact_sales")),
+    ]);
+    context.add_variable_from_value("page", page);
+    context.add_variable_from_value("properties", form);
+    let mut lines = String::new();
+    for (n, condition) in CONDITIONS.iter().enumerate() {
+        writeln!(lines, "  - {{id: r{n}, event: e, where: \"{condition}\", set: {{f: 1d}}}}")
+            .expect("a string");
+    }
+    let text = format!(
+        "apiVersion: ripen/v1\nmodel: {{id: m, version: 1}}\n\
+         pages: {{model: [\"/m\"], price: [\"/p\"]}}\nrules:\n{lines}\
+         stages: [{{id: a, owner: o}}, {{id: b, owner: o, enter: \"fact.f\"}}]\n"
+    );
+    let model = ripen_model::compile("conditions.yaml", &text).unwrap_or_else(|errors| panic!("{errors}"));
+    let event = Event { model: &model, kind: "price", properties: &properties };
+    let programs: Vec<_> =
+        CONDITIONS.iter().map(|text| cel::Program::compile(text).expect("valid CEL")).collect();
+    for (rule, program) in model.rules.iter().zip(&programs) {
+        let compiled = rule.condition.as_ref().expect("a condition").matches(&event);
+        let interpreted = program.execute(&context).expect("it runs");
+        assert_eq!(cel::Value::Bool(compiled), interpreted, "both say the same of {}", rule.id);
+    }
+    let (mut compiled, mut interpreted) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        const TIMES: usize = 100_000;
+        compiled.push(ns_per_item(TIMES, || {
+            for _ in 0..TIMES {
+                for rule in &model.rules {
+                    black_box(rule.condition.as_ref().expect("a condition").matches(black_box(&event)));
+                }
+            }
+        }));
+        interpreted.push(ns_per_item(TIMES, || {
+            for _ in 0..TIMES {
+                for program in &programs {
+                    let _ = black_box(program.execute(black_box(&context)));
+                }
+            }
+        }));
+    }
+    ratio("interpreter_over_compiled", &interpreted, &compiled);
+}
+
+/// Scoring an activity with its lead in the cache, against parsing its JSON: into a tree of values by the library,
+/// and as ingest does.
+fn apply_and_parse(clicks: &[Click]) {
+    let model = hot::model();
+    let (mut apply, mut parse, mut ingest) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        parse.push(ns_per_item(clicks.len(), || {
+            for click in clicks {
+                black_box(serde_json::from_slice::<serde_json::Value>(&click.json).is_ok());
+            }
+        }));
+        let mut path = Hot::new(&model);
+        let whole = ns_per_item(clicks.len(), || path.run(clicks, false));
+        let read = ns_per_item(clicks.len(), || path.read_only(clicks));
+        apply.push(whole - read);
+        ingest.push(read);
+    }
+    figure("apply", "ns/event", &apply);
+    ratio("apply_over_json_value", &apply, &parse);
+    ratio("apply_over_ingest", &apply, &ingest);
+}
