@@ -9,7 +9,7 @@ use crate::privacy::{self, Addresses};
 
 /// Texts that trackers send where they know no id. The first block is the list that `PostHog` documents, the
 /// rest are what other languages print for nothing. Compared trimmed and without regard to ASCII case.
-const ILLEGAL_IDS: [&str; 24] = [
+const ILLEGAL_IDS: [&str; 23] = [
     "anonymous",
     "guest",
     "distinctid",
@@ -34,13 +34,20 @@ const ILLEGAL_IDS: [&str; 24] = [
     "-",
     "-1",
     "unknown",
-    // Apple's advertising id where tracking is refused.
-    "00000000-0000-0000-0000-000000000000",
 ];
+
+/// None of them is longer: `not_authenticated`.
+const LONGEST_ILLEGAL_BYTES: usize = 17;
+
+/// Apple's advertising id where tracking is refused.
+const NO_DEVICE: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Whether a text is no id but a placeholder for one.
 pub fn is_illegal_id(text: &str) -> bool {
     let text = text.trim_ascii();
+    if text.len() > LONGEST_ILLEGAL_BYTES {
+        return text == NO_DEVICE;
+    }
     ILLEGAL_IDS.iter().any(|illegal| illegal.eq_ignore_ascii_case(text))
 }
 
@@ -164,6 +171,9 @@ mod tests {
 
     #[test]
     fn placeholders_are_no_ids() {
+        for text in ILLEGAL_IDS.into_iter().chain([NO_DEVICE]) {
+            assert!(is_illegal_id(&text.to_uppercase()), "{text}");
+        }
         for text in ["", " ", "null", "NULL", "undefined", "Guest", "0", "[object Object]", "NaN", "None"] {
             assert_eq!(ranked(&[(IdKind::User, text)]), Err(NoId::Illegal), "{text}");
             assert_eq!(ranked(&[(IdKind::User, text), (IdKind::Anon, "a")]).unwrap(), ["anon:a"], "{text}");

@@ -140,8 +140,13 @@ impl<'a> PageUrl<'a> {
     }
 
     fn of(text: &'a str, parts: UrlParts, addresses: Addresses) -> PageUrl<'a> {
-        if !(parts.clean || parts.host || parts.path) && memchr(b'?', text.as_bytes()).is_none() {
-            return PageUrl::default();
+        if !(parts.clean || parts.path || addresses.are_possible()) && memchr(b'?', text.as_bytes()).is_none()
+        {
+            match plain_host(text) {
+                _ if !parts.host => return PageUrl::default(),
+                Some(host) => return PageUrl { host: Some(host.into()), ..PageUrl::default() },
+                None => {}
+            }
         }
         let url = Url::split(text);
         PageUrl {
@@ -160,6 +165,15 @@ impl<'a> PageUrl<'a> {
             query: self.query.into_owned().into(),
         }
     }
+}
+
+/// The host of a URL that nothing has to be done to, as nearly all are.
+fn plain_host(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-');
+    let end = rest.bytes().position(|b| !is_plain(b)).unwrap_or(rest.len());
+    let ends = matches!(rest.as_bytes().get(end), None | Some(b'/'));
+    (ends && (1..=HOST_BYTES).contains(&end)).then(|| &rest[..end])
 }
 
 /// The referrer without what is personal in it.
@@ -273,6 +287,10 @@ mod tests {
         for (url, host, path, query) in [
             ("https://Shop.Example:8443/a/?b=1#c", Some("shop.example"), "/a", "b=1"),
             ("//shop.example/a", Some("shop.example"), "/a", ""),
+            ("https://shop.example/a#b", Some("shop.example"), "/a", ""),
+            ("http://shop.example", Some("shop.example"), "/", ""),
+            ("https://shop.example#a/b", Some("shop.example"), "/", ""),
+            ("https:///a", None, "/a", ""),
             ("https://[::1]:8443/a", Some("[::1]"), "/a", ""),
             ("https://jane:pw@shop.example/a", Some("shop.example"), "/a", ""),
             ("https://shop.example?x=//y", Some("shop.example"), "/", "x=//y"),
@@ -281,6 +299,9 @@ mod tests {
         ] {
             let split = Url::split(url);
             assert_eq!(split.host().as_deref(), host, "{url}");
+            let parts = UrlParts { clean: false, host: true, path: false };
+            let of = PageUrl::new(url.into(), parts, Addresses::of(url));
+            assert_eq!((of.host.as_deref(), &*of.query), (host, query), "{url}");
             assert_eq!(split.path(Addresses::of(url)), path, "{url}");
             assert_eq!(split.query, query, "{url}");
         }

@@ -31,6 +31,7 @@ struct Scanner<'de> {
 impl<'de> Next<'de> for Scanner<'de> {
     type Error = Odd;
 
+    #[inline]
     fn raw(&mut self) -> Result<Raw<'de>, Odd> {
         let first = self.token();
         let start = self.at;
@@ -171,7 +172,7 @@ impl<'de> Scanner<'de> {
     }
 
     /// The string that begins here, if nothing in it is escaped.
-    #[inline]
+    #[inline(always)]
     fn plain_string(&mut self) -> Result<&'de str, Odd> {
         let start = self.at + 1;
         if self.string()? {
@@ -181,7 +182,7 @@ impl<'de> Scanner<'de> {
     }
 
     /// Skips the string that begins here; whether anything in it is escaped.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Result<bool, Odd> {
         if self.peek() != Some(b'"') {
             return Err(Odd);
@@ -263,26 +264,41 @@ impl<'de> Scanner<'de> {
 }
 
 /// Where the first quote, backslash or control character stands from `at` on, or the bytes' end.
-#[inline]
+#[inline(always)]
 fn end_of_plain(bytes: &[u8], at: usize) -> usize {
-    const ONES: u64 = u64::MAX / 255;
+    // Most names, and many values, end within a word.
+    match bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()).map(first_sought) {
+        Some(Some(behind)) => at + behind,
+        Some(None) => end_of_longer_plain(bytes, at + 8),
+        None => end_of_longer_plain(bytes, at),
+    }
+}
+
+fn end_of_longer_plain(bytes: &[u8], at: usize) -> usize {
     let mut rest = bytes.get(at..).unwrap_or_default();
     while let Some((word, tail)) = rest.split_first_chunk::<8>() {
-        let word = u64::from_le_bytes(*word);
-        // Flipping this bit swaps the quote, 0x22, with the space, 0x20, and no control character with another
-        // byte: now all that is sought lies below 0x21.
-        let low = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
-        let backslash = (word ^ (ONES * 0x5C)).wrapping_sub(ONES);
-        // A byte's highest bit says whether it is sought. A borrow may spoil bytes behind the first one that is,
-        // never one before it.
-        let found = (low | backslash) & !word & (ONES << 7);
-        if found != 0 {
-            return bytes.len() - rest.len() + found.trailing_zeros() as usize / 8;
+        if let Some(behind) = first_sought(word) {
+            return bytes.len() - rest.len() + behind;
         }
         rest = tail;
     }
     let plain = rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)).count();
     bytes.len() - rest.len() + plain
+}
+
+/// The place of the first byte that is sought.
+#[inline(always)]
+fn first_sought(word: &[u8; 8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 255;
+    let word = u64::from_le_bytes(*word);
+    // Flipping this bit swaps the quote, 0x22, with the space, 0x20, and no control character with another
+    // byte: now all that is sought lies below 0x21.
+    let low = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
+    let backslash = (word ^ (ONES * 0x5C)).wrapping_sub(ONES);
+    // A byte's highest bit says whether it is sought. A borrow may spoil bytes behind the first one that is,
+    // never one before it.
+    let found = (low | backslash) & !word & (ONES << 7);
+    (found != 0).then_some(found.trailing_zeros() as usize / 8)
 }
 
 #[cfg(test)]
@@ -366,7 +382,7 @@ mod tests {
     #[test]
     fn plain_text_ends_at_each_byte_that_is_not_plain() {
         for end in (0..0x20).chain([b'"', b'\\']) {
-            for before in 0..20 {
+            for before in 0..80 {
                 let mut bytes = vec![b' '; before];
                 bytes.extend([end; 3]);
                 bytes.extend([0x80; 9]);
