@@ -109,6 +109,11 @@ impl Decay {
         }
     }
 
+    /// `⌊T/H⌋`: evidence stands still as long as this does.
+    pub(crate) fn octave(self) -> i64 {
+        self.k
+    }
+
     /// `A`: the live evidence of one slot, given its octaves.
     pub(crate) fn live(self, octaves: &[Octave]) -> u64 {
         let mut live = 0_u64;

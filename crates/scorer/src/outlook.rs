@@ -263,6 +263,11 @@ impl<'a> View<'a> {
             one_way.then(|| Curve::new(self.plan, self.lead, score, self.now.bonus_milli(score)))
         };
         let mut curves: Vec<Option<Curve<'_>>> = terms.iter().map(curve).collect();
+        let guess_ms = match (curves.as_mut_slice(), terms) {
+            // Rounded values meet the constant half a thousandth before it.
+            ([Some(curve)], [(_, weight)]) => curve.meets_ms(self.at_ms, nano as f64 / *weight as f64 - 0.5),
+            _ => self.guess_ms(terms, nano),
+        };
         let mut certain_until = |to_ms: i64| {
             is_certain(&mut |term, score| match &mut curves[term] {
                 Some(curve) => {
@@ -280,7 +285,6 @@ impl<'a> View<'a> {
         if settled_ms <= self.at_ms || certain_until(settled_ms) {
             return Outlook { truth, next_ms: bonuses_ms };
         }
-        let guess_ms = self.guess_ms(terms, nano);
         let next_ms = first_uncertain(self.at_ms, settled_ms, guess_ms, &mut certain_until);
         Outlook { truth, next_ms: next_ms.min(bonuses_ms) }
     }

@@ -113,8 +113,13 @@ pub(crate) struct Curve<'a> {
     slots: Vec<(&'a [Octave], i128, usize)>,
     /// Fits, framework and bonuses.
     constant_milli: i64,
+    /// By group, in the octave that was read last.
     sums: Vec<i128>,
+    octave: Option<i64>,
 }
+
+/// Steps of [`Curve::meets_ms`]: each one is exact until a cap takes hold or an octave ends.
+const MEETING_STEPS: u32 = 4;
 
 impl<'a> Curve<'a> {
     pub(crate) fn new(plan: &'a Plan, lead: &'a Lead, score: ScoreIx, bonus_milli: i64) -> Curve<'a> {
@@ -131,23 +136,65 @@ impl<'a> Curve<'a> {
             slots,
             constant_milli: fits_milli(plan, lead, score.ix()) + bonus_milli,
             sums: vec![0; groups.len()],
+            octave: None,
         }
     }
 
     /// The score at an instant, thousandths.
     pub(crate) fn milli_at(&mut self, at_ms: i64) -> i64 {
         let definition = &self.plan.model.scores[self.score.ix()];
-        let decay = Decay::at(at_ms, definition.half_life_ms);
-        self.sums.fill(0);
-        for &(octaves, points_milli, group) in &self.slots {
-            self.sums[group] += points_milli * i128::from(decay.live(octaves));
-        }
+        let decay = self.enter(at_ms);
         let groups = self.plan.score_groups[self.score.ix()].iter().zip(&self.sums);
         let grouped: i64 =
             groups.map(|(&group, &sum)| capped(self.plan, group, evidence::round(decay.scaled(sum)))).sum();
         (grouped + self.constant_milli).clamp(definition.min_milli, definition.max_milli)
     }
+
+    /// About when the score meets a value, if it falls there by itself: a place to begin a search at, never its
+    /// answer, since floats take part.
+    pub(crate) fn meets_ms(&mut self, from_ms: i64, milli: f64) -> Option<i64> {
+        let half_life_ms = self.plan.model.scores[self.score.ix()].half_life_ms? as f64;
+        let mut at_ms = from_ms;
+        for _ in 0..MEETING_STEPS {
+            let decay = self.enter(at_ms);
+            let (mut falling, mut still) = (0.0, self.constant_milli as f64);
+            for (&group, &sum) in self.plan.score_groups[self.score.ix()].iter().zip(&self.sums) {
+                let scaled = decay.scaled(sum);
+                let rounded = evidence::round(scaled);
+                match capped(self.plan, group, rounded) {
+                    all if all == rounded => falling += scaled as f64 / SCALE,
+                    cap => still += cap as f64,
+                }
+            }
+            let octaves = (falling / (milli - still)).log2();
+            if !octaves.is_finite() {
+                return None;
+            }
+            let step_ms = (octaves * half_life_ms) as i64;
+            at_ms = at_ms.saturating_add(step_ms);
+            if step_ms == 0 {
+                break;
+            }
+        }
+        Some(at_ms)
+    }
+
+    /// Brings the sums to an instant.
+    fn enter(&mut self, at_ms: i64) -> Decay {
+        let decay = Decay::at(at_ms, self.plan.model.scores[self.score.ix()].half_life_ms);
+        if self.octave != Some(decay.octave()) {
+            self.sums.fill(0);
+            for &(octaves, points_milli, group) in &self.slots {
+                self.sums[group] += points_milli * i128::from(decay.live(octaves));
+            }
+            self.octave = Some(decay.octave());
+        }
+        decay
+    }
 }
+
+/// A thousandth in scaled evidence.
+const SCALE: f64 = 18_446_744_073_709_551_616.0;
 
 /// A group's points after its caps.
 pub(crate) fn capped(plan: &Plan, group: usize, milli: i64) -> i64 {
