@@ -179,6 +179,17 @@ impl Touch {
 }
 
 impl Touches {
+    /// Takes in a touch of these texts: most often the newest one again, later.
+    pub(crate) fn note(&mut self, t_ms: i64, id: u64, texts: [Option<&str>; Touch::TEXTS]) {
+        let newest = self.last.as_mut().filter(|last| (t_ms, id) > (last.t_ms, last.id));
+        match newest {
+            Some(last) if last.texts.iter().map(Option::as_deref).eq(texts) => {
+                (last.t_ms, last.id) = (t_ms, id);
+            }
+            _ => self.add(Touch { t_ms, id, texts: texts.map(|text| text.map(Into::into)) }),
+        }
+    }
+
     /// Takes in a touch: the smallest and the largest in canonical order stay.
     pub(crate) fn add(&mut self, touch: Touch) {
         match &self.first {
@@ -334,11 +345,27 @@ impl History {
 
     /// Drops the oldest entries beyond `most`.
     pub(crate) fn cut_to(&mut self, most: usize) {
-        let surplus = self.iter().count().saturating_sub(most);
+        let surplus = self.lengths().count().saturating_sub(most);
         if surplus > 0 {
-            let bytes = self.iter().take(surplus).map(|entry| entry.bytes()).sum::<usize>();
+            let bytes = self.lengths().take(surplus).sum::<usize>();
             self.0.drain(..bytes);
         }
+    }
+
+    /// The bytes that each entry takes, oldest first, from the entries' heads alone.
+    fn lengths(&self) -> impl Iterator<Item = usize> {
+        let mut rest = self.0.as_slice();
+        std::iter::from_fn(move || {
+            let &[code, about] = rest.get(Self::HEAD_BYTES - 2..Self::HEAD_BYTES)?.first_chunk::<2>()?;
+            let name = match code {
+                EventName::OTHER => 1 + usize::from(*rest.get(Self::HEAD_BYTES)?),
+                _ => 0,
+            };
+            let dwell = if about & Self::HAS_DWELL != 0 { 4 } else { 0 };
+            let bytes = Self::HEAD_BYTES + name + usize::from(about & !Self::HAS_DWELL) + dwell;
+            rest = rest.get(bytes..)?;
+            Some(bytes)
+        })
     }
 
     /// Takes in another history, by event time.

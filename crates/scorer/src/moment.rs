@@ -236,28 +236,30 @@ impl<'a> Moment<'a> {
         u32::try_from(micros / 1_000).ok()
     }
 
-    /// The activity as a touch, if it came with a campaign or from another site.
-    pub(crate) fn touch(&self) -> Option<Touch> {
+    /// What the activity says as a touch, if it came with a campaign or from another site.
+    pub(crate) fn touch(&self) -> Option<[Option<&'a str>; Touch::TEXTS]> {
         let utm = self.activity.utm.as_ref();
         let referrer = self.activity.page.as_ref().and_then(|page| self.foreign_referrer(page));
         if utm.is_none() && referrer.is_none() {
             return None;
         }
         let utm = utm.map(|utm| [&utm.source, &utm.medium, &utm.campaign, &utm.term, &utm.content]);
-        let mut texts: [Option<Box<str>>; Touch::TEXTS] = Default::default();
+        let mut texts = [None; Touch::TEXTS];
         for (text, field) in texts.iter_mut().zip(utm.into_iter().flatten()) {
-            *text = present(field.as_ref()).map(|field| cut(field, Touch::TEXT_BYTES).into());
+            *text = present(field.as_ref()).map(|field| cut(field, Touch::TEXT_BYTES));
         }
-        texts[Touch::TEXTS - 1] = referrer.map(|host| cut(host, Touch::TEXT_BYTES).into());
+        texts[Touch::TEXTS - 1] = referrer.map(|host| cut(host, Touch::TEXT_BYTES));
         let is_empty = texts.iter().all(Option::is_none);
-        (!is_empty).then_some(Touch { t_ms: self.t_ms, id: self.id, texts })
+        (!is_empty).then_some(texts)
     }
 
     /// The host of the referrer, if it is known to be another one than the page's.
     fn foreign_referrer(&self, page: &'a ripen_records::Page<'a>) -> Option<&'a str> {
         let referrer = present(page.referrer.as_ref())?;
-        let (_, rest) = referrer.split_once("://")?;
-        let host = rest.split(['/', '?', '#']).next().filter(|host| !host.is_empty())?;
+        let scheme = referrer.as_bytes().windows(3).position(|behind| behind == b"://")?;
+        let rest = &referrer[scheme + 3..];
+        let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+        let host = Some(&rest[..end]).filter(|host| !host.is_empty())?;
         (host != present(page.host.as_ref())?).then_some(host)
     }
 

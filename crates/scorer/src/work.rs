@@ -450,8 +450,8 @@ fn absorb(plan: &Plan, lead: &mut Lead, moment: &mut Moment<'_>, at_ms: i64, eff
             lead.keep_trait(ix, moment.t_ms, moment.id, value);
         }
     }
-    if let Some(touch) = moment.touch() {
-        lead.touches.add(touch);
+    if let Some(texts) = moment.touch() {
+        lead.touches.note(moment.t_ms, moment.id, texts);
     }
     count::seal_keys(plan, lead, at_ms);
     effects.clear();
@@ -536,6 +536,6 @@ fn lead_id_of(overlay: &Overlay, base: &Base, key: LeadKey) -> Option<Box<str>> 
 
 /// Whether an id is more than a cookie or a device.
 pub(crate) fn is_known(id: &str) -> bool {
-    let kind = id.split_once(':').map(|(kind, _)| kind);
-    kind.is_some_and(|kind| IdKind::ALL.into_iter().any(|k| k.is_known() && k.as_str() == kind))
+    let is_of = |kind: IdKind| id.strip_prefix(kind.as_str()).is_some_and(|rest| rest.starts_with(':'));
+    IdKind::ALL.into_iter().any(|kind| kind.is_known() && is_of(kind))
 }
