@@ -148,6 +148,11 @@ impl Ingest {
         }
         let stated = match ripen::Line::parse(value) {
             Ok(ripen::Line::Activity(stated)) => stated,
+            Ok(ripen::Line::Link { a, b, explicit }) => {
+                let arrival_ms = (self.arrival == Arrival::Source).then_some(source.timestamp_ms);
+                sink(Element { index: None, outcome: Outcome::Link { a, b, explicit, arrival_ms } });
+                return Ok(());
+            }
             Ok(ripen::Line::Tick(at_ms)) if self.arrival == Arrival::FromRecord => {
                 sink(Element { index: None, outcome: Outcome::Tick { at_ms } });
                 return Ok(());

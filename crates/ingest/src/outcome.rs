@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use ripen_records::Activity;
+use ripen_records::{Activity, LeadId};
 
 use crate::TimeSource;
 use crate::json::Raw;
@@ -32,6 +32,17 @@ pub enum Outcome<'a> {
     Tick {
         /// The instant that has been reached, ms UTC.
         at_ms: i64,
+    },
+    /// It says that two ids are one person.
+    Link {
+        /// One id.
+        a: LeadId,
+        /// The other.
+        b: LeadId,
+        /// Whatever their ranks: somebody says so, and not only a record that shows both.
+        explicit: bool,
+        /// When it was said, ms UTC; `None`: now, on a log of its own.
+        arrival_ms: Option<i64>,
     },
     /// It is well formed and deliberately not scored.
     Filtered(FilterReason),
@@ -88,13 +99,11 @@ pub enum DeadReason {
     InvalidUtf8,
     /// It has no value.
     Tombstone,
-    /// It is of a kind that this version does not execute.
-    Unsupported,
 }
 
 impl DeadReason {
     /// Every reason.
-    pub const ALL: [DeadReason; 9] = [
+    pub const ALL: [DeadReason; 8] = [
         Self::NotJson,
         Self::WrongShape,
         Self::NoId,
@@ -103,7 +112,6 @@ impl DeadReason {
         Self::TooDeep,
         Self::InvalidUtf8,
         Self::Tombstone,
-        Self::Unsupported,
     ];
 
     /// The reason's word in headers and metrics.
@@ -117,7 +125,6 @@ impl DeadReason {
             Self::TooDeep => "too_deep",
             Self::InvalidUtf8 => "invalid_utf8",
             Self::Tombstone => "tombstone",
-            Self::Unsupported => "unsupported_record",
         }
     }
 }

@@ -21,6 +21,8 @@ use crate::time::{Arrival, is_within_calendar};
 pub(crate) enum Line {
     /// An activity: its message in a tracker's words, and what the message cannot say.
     Activity(Box<Stated>),
+    /// Two ids are one person; whether whatever their ranks.
+    Link { a: LeadId, b: LeadId, explicit: bool },
     /// Time passed.
     Tick(i64),
 }
@@ -147,22 +149,34 @@ impl Line {
             return Err(dead(DeadReason::WrongShape, "not an object"));
         }
         let wire: Wire<'_> = serde_json::from_str(json).map_err(|error| unreadable(&error))?;
-        match (&wire.tick, wire.link.is_some() || wire.merge.is_some()) {
-            (_, true) => Err(dead(
-                DeadReason::Unsupported,
-                "lines that link or merge leads are not executed by this version",
-            )),
-            (Some(at_ms), false) if wire.is_bare() => Ok(Line::Tick(*at_ms)),
-            (Some(_), false) => Err(dead(DeadReason::WrongShape, "a tick has no other key")),
-            (None, false) => wire.activity(),
+        match (&wire.tick, &wire.link, &wire.merge) {
+            (None, None, None) => wire.activity(),
+            _ if !wire.is_control() => {
+                Err(dead(DeadReason::WrongShape, "a tick, a link or a merge is the one key of its line"))
+            }
+            (Some(at_ms), ..) => Ok(Line::Tick(*at_ms)),
+            (_, Some(ids), _) => link(ids, false),
+            (.., Some(ids)) => link(ids, true),
         }
     }
 }
 
+fn link(ids: &[String; 2], explicit: bool) -> Result<Line, Refusal> {
+    let one = |id: &String| ranked(std::slice::from_ref(id)).map(|mut ids| ids.swap_remove(0));
+    Ok(Line::Link { a: one(&ids[0])?, b: one(&ids[1])?, explicit })
+}
+
 impl Wire<'_> {
-    /// Whether it says nothing of an activity.
-    fn is_bare(&self) -> bool {
-        self.lead.is_none() && self.ids.is_none() && self.event.is_none() && self.at.is_none()
+    /// Whether it is one tick, link or merge, and says nothing of an activity.
+    fn is_control(&self) -> bool {
+        let controls = [self.tick.is_some(), self.link.is_some(), self.merge.is_some()];
+        let texts =
+            [&self.lead, &self.event, &self.event_id, &self.path, &self.url, &self.title, &self.referrer];
+        controls.into_iter().filter(|some| *some).count() == 1
+            && texts.into_iter().all(Option::is_none)
+            && (self.ids.is_none() && self.at.is_none() && self.arrival.is_none() && self.utm.is_none())
+            && (self.properties.is_none() && self.traits.is_none())
+            && (self.session.is_none() && self.origin.is_none())
     }
 
     fn activity(&self) -> Result<Line, Refusal> {

@@ -29,6 +29,10 @@ fn describe(element: &Element<'_>) -> String {
     let activity = match &element.outcome {
         Outcome::Accepted { activity, .. } => activity,
         Outcome::Tick { at_ms } => return format!("tick {}", at_ms - ARRIVAL),
+        Outcome::Link { a, b, explicit, arrival_ms } => {
+            let word = if *explicit { "merge" } else { "link" };
+            return format!("{word} {} {} {:?}", a.as_str(), b.as_str(), arrival_ms.map(|ms| ms - ARRIVAL));
+        }
         Outcome::Filtered(reason) => return format!("filtered {}", reason.as_str()),
         Outcome::DeadLetter { reason, detail } => return format!("{}: {detail}", reason.as_str()),
     };
@@ -67,8 +71,7 @@ fn check(line: &str, expect: &str) {
     // What the schema refuses is a bad line, and what it allows is none, save where more is asked than it can say.
     let schema: serde_json::Value = serde_json::from_str(SCHEMA).expect("the schema is JSON");
     let validator = jsonschema::validator_for(&schema).expect("the schema is one");
-    let beyond_schema =
-        expect.contains("unsupported") || expect.starts_with("filtered") || expect.contains("RFC 3339");
+    let beyond_schema = expect.starts_with("filtered") || expect.contains("RFC 3339");
     if let (Ok(value), false) = (serde_json::from_str::<serde_json::Value>(line), beyond_schema) {
         let is_bad = ["wrong_shape", "no_id", "too_large"].iter().any(|reason| expect.starts_with(reason));
         assert_eq!(validator.is_valid(&value), !is_bad, "{line}");
@@ -155,17 +158,32 @@ fn bad_lines_say_what_is_wrong_and_quote_nothing() {
         "wrong_shape: at is neither milliseconds nor RFC 3339",
     );
     check(r#"{"lead":"anon:a","event":"x","at":1.5}"#, "wrong_shape: wrong value, line 1 column 38");
-    check(r#"{"lead":"anon:a","event":"x","tick":5}"#, "wrong_shape: a tick has no other key");
+    check(r#"{"lead":"anon:a","event":"x","tick":5}"#, ONE_KEY);
     check(r#"{"tick":"5"}"#, "wrong_shape: invalid type, line 1 column 11");
-    let refused = "unsupported_record: lines that link or merge leads are not executed by this version";
-    check(r#"{"link":["user:u","anon:a"]}"#, refused);
-    check(r#"{"merge":["user:u","user:v"]}"#, refused);
+    check(r#"{"tick":5,"link":["user:u","anon:a"]}"#, ONE_KEY);
+    check(r#"{"merge":["user:u","anon:a"],"event":"x"}"#, ONE_KEY);
+    check(r#"{"link":["user:u"]}"#, "wrong_shape: invalid length, line 1 column 18");
+    check(
+        r#"{"link":["user:u","x"]}"#,
+        "wrong_shape: an id is no kind:value, kinds: crm, user, email, phone, device, anon",
+    );
+    check(r#"{"link":["user:u","anon:guest"]}"#, "filtered illegal_id");
     let long = format!(r#"{{"lead":"anon:a","event":"x","title":"{}"}}"#, "x".repeat(5_000));
     assert!(
         read(&long, Arrival::FromRecord).starts_with("too_large"),
         "{}",
         read(&long, Arrival::FromRecord)
     );
+}
+
+const ONE_KEY: &str = "wrong_shape: a tick, a link or a merge is the one key of its line";
+
+#[test]
+fn links_and_merges_join_ids() {
+    let link = r#"{"link":["anon:a","user:u"]}"#;
+    check(link, "link anon:a user:u None");
+    check(r#"{"merge":["user:u","user:v"]}"#, "merge user:u user:v None");
+    assert_eq!(read(link, Arrival::Source), "link anon:a user:u Some(0)");
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn describe(element: &Element<'_>) -> String {
     let index = element.index.map(|index| format!("[{index}] ")).unwrap_or_default();
     let rest = match &element.outcome {
         Outcome::Filtered(reason) => format!("filtered {}", reason.as_str()),
-        Outcome::Tick { at_ms } => format!("tick {at_ms}"),
+        Outcome::Tick { .. } | Outcome::Link { .. } => "no activity".to_owned(),
         Outcome::DeadLetter { reason, detail } => format!("dead {}: {detail}", reason.as_str()),
         Outcome::Accepted { activity, .. } => {
             let mut parts = vec![format!("name={}", activity.name.as_str())];

@@ -47,7 +47,7 @@ fn story(arrival: Arrival, records: impl Iterator<Item = (&'static str, i64)>) -
                     format!("{t} {} {ids} {path} {campaign}{}", a.name.as_str(), fields.collect::<String>())
                 }
                 Outcome::Filtered(reason) => format!("filtered {}", reason.as_str()),
-                Outcome::Tick { at_ms } => format!("tick {at_ms}"),
+                Outcome::Tick { .. } | Outcome::Link { .. } => "no activity".to_owned(),
                 Outcome::DeadLetter { reason, detail } => format!("dead {} {detail}", reason.as_str()),
             };
             told.push_str(&line);

@@ -313,6 +313,7 @@ fn worker<O: Operator>(
 
 fn filter_reasons() -> impl Iterator<Item = &'static str> {
     let ingest = ripen_ingest::FilterReason::ALL.into_iter().map(ripen_ingest::FilterReason::as_str);
+    let ingest = ingest.chain(["link_conflict"]);
     ingest.chain(ripen_scorer::FilterReason::ALL.into_iter().map(ripen_scorer::FilterReason::as_str))
 }
 

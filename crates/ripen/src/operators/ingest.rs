@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ripen_ingest::{Arrival, DeadReason, Element, Format, Ingest, Limits, Needed, Source};
-use ripen_records::{Activity, ActivityRecord, Tick, Topics, encode_activity};
+use ripen_records::{Activity, ActivityRecord, Link, Text, Tick, Topics, encode_activity};
 use ripen_runtime::{Blocked, Headers, Operator, OutRecord, Outbox, Outcome, Record, To, Wiring};
 
 use super::blocked::no_model;
@@ -22,6 +22,8 @@ pub struct IngestOperator {
     ingest: Ingest,
     models: Models,
     counts: Counts,
+    /// The largest arrival or tick of a log of its own so far: when what has no time of its own was said.
+    latest_ms: i64,
     // Reused from record to record.
     encoded: Vec<u8>,
 }
@@ -40,6 +42,7 @@ impl IngestOperator {
             ingest: Ingest::new(limits, arrival, &Needed::default()),
             models: Models::default(),
             counts: Counts::new("ingest"),
+            latest_ms: 0,
             encoded: Vec::new(),
         }
     }
@@ -81,10 +84,11 @@ impl Operator for IngestOperator {
         };
         let Place { topic, partition, offset } = Place::of(record);
         let source = Source { topic, partition, offset, timestamp_ms: record.timestamp_ms };
-        let Self { topics, ingest, counts, encoded, .. } = self;
+        let Self { topics, ingest, counts, encoded, latest_ms, .. } = self;
         let mut dead = Dead::default();
         ingest.read(format, &source, record.value, &mut |element: Element<'_>| match element.outcome {
             ripen_ingest::Outcome::Accepted { activity, .. } => {
+                *latest_ms = activity.arrival_ms.max(*latest_ms);
                 match write_activity(topics, activity, encoded, out) {
                     Ok(()) => counts.add("accepted"),
                     Err(bytes) => {
@@ -94,8 +98,19 @@ impl Operator for IngestOperator {
                 }
             }
             ripen_ingest::Outcome::Tick { at_ms } => {
-                write_tick(topics, at_ms, encoded, out);
+                *latest_ms = at_ms.max(*latest_ms);
+                let tick = ActivityRecord::Tick(Tick { wall_ms: at_ms });
+                // Ticks come from files only, and a file's log has one partition of activities.
+                write_control(topics, To::Partition(0), None, &tick, at_ms, encoded, out);
                 counts.add("ticked");
+            }
+            ripen_ingest::Outcome::Link { a, b, explicit, arrival_ms } => {
+                let arrival_ms = arrival_ms.unwrap_or(*latest_ms);
+                let (from, to) = (Text::from(a.as_str()), Text::from(b.as_str()));
+                let link = ActivityRecord::Link(Link { a: from, b: to, explicit, arrival_ms });
+                let key = Some(a.as_str().as_bytes());
+                write_control(topics, To::Key, key, &link, arrival_ms, encoded, out);
+                counts.add("accepted");
             }
             ripen_ingest::Outcome::Filtered(reason) => counts.add(reason.as_str()),
             ripen_ingest::Outcome::DeadLetter { reason, detail } => {
@@ -179,17 +194,25 @@ fn write_activity(
     Ok(())
 }
 
-/// Ticks come from files only, and a file's log has one partition of activities.
-fn write_tick(topics: &Topics, at_ms: i64, encoded: &mut Vec<u8>, out: &mut Outbox) {
+/// Writes a record that is no activity.
+fn write_control(
+    topics: &Topics,
+    to: To,
+    key: Option<&[u8]>,
+    record: &ActivityRecord<'_>,
+    timestamp_ms: i64,
+    encoded: &mut Vec<u8>,
+    out: &mut Outbox,
+) {
     encoded.clear();
-    encode_activity(&ActivityRecord::Tick(Tick { wall_ms: at_ms }), encoded).expect("a tick fits its schema");
+    encode_activity(record, encoded).expect("a control record fits its schema");
     out.push(&OutRecord {
         topic: &topics.activities,
-        to: To::Partition(0),
-        key: None,
+        to,
+        key,
         value: Some(encoded),
         headers: Headers::EMPTY,
-        timestamp_ms: Some(at_ms),
+        timestamp_ms: Some(timestamp_ms),
     });
 }
 

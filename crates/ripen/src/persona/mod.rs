@@ -128,7 +128,7 @@ impl<'m> Rehearsal<'m> {
                 }
                 Outcome::Filtered(reason) => reason.as_str().to_owned(),
                 Outcome::DeadLetter { reason, detail } => format!("{}: {detail}", reason.as_str()),
-                Outcome::Tick { .. } => return,
+                Outcome::Tick { .. } | Outcome::Link { .. } => return,
             };
             run.dropped.push((ix, dropped));
         });
