@@ -44,7 +44,8 @@ fn score(clicks: &[u8], arguments: &[&str], stdin: &[u8]) -> Output {
 fn score_in(directory: &Path, arguments: &[&str], stdin: &[u8]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_ripen"))
         .current_dir(directory)
-        .args(["score", "--model", "model.yaml", "--format", "segment"])
+        .args(["score", "--model", "model.yaml"])
+        .args(if arguments.contains(&"--format") { &[][..] } else { &["--format", "segment"] })
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -203,4 +204,52 @@ fn a_reader_that_goes_away_ends_it_quietly() {
     let output = child.wait_with_output().expect("score ends");
     assert!(output.status.success());
     assert_eq!(said(&output), "");
+}
+
+/// Ripen's own activities: two leads that become one, and time that passes.
+const OWN: &str = r#"{"lead":"anon:a","event":"demo_request","event_id":"1","at":"2026-10-05T10:00:00Z"}
+{"lead":"anon:b","event":"page_view","event_id":"2","at":"2026-10-05T10:01:00Z"}
+{"lead":"anon:b","event":"page_view","event_id":"2","at":"2026-10-05T10:01:00Z"}
+{"link":["anon:b","anon:a"]}
+{"lead":"anon:b","event":"page_view","event_id":"3","at":"2026-10-05T10:02:00Z"}
+{"tick":1791360000000}
+{"unknown":1}
+"#;
+
+#[test]
+fn own_activities_links_and_ticks_are_scored() {
+    let output = score(OWN.as_bytes(), &["--format", "ripen", "clicks.jsonl"], b"");
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(transitions(&output), ["anon:a visitor>warm activity", "anon:a warm>visitor decay"]);
+    let said = said(&output);
+    assert!(said.contains("clicks.jsonl:7: wrong_shape: unknown field"), "{said}");
+    assert!(said.contains("read 7, scored 3, filtered 1, bad 1;"), "{said}");
+}
+
+#[test]
+fn a_trace_follows_every_record_and_every_deadline() {
+    let output = score(OWN.as_bytes(), &["--format", "ripen", "--trace", "clicks.jsonl"], b"");
+    let text = std::str::from_utf8(&output.stdout).expect("UTF-8");
+    let told: Vec<String> = text
+        .lines()
+        .map(|line| {
+            let line: Value = serde_json::from_str(line).expect("every line is JSON");
+            let text = |name: &str| line[name].as_str().unwrap_or("-").to_owned();
+            let score = &line["scores"]["interest"];
+            let input = &line["input"]["line"];
+            let [lead, at, on, outcome, stage] = ["lead", "at", "on", "outcome", "stage"].map(text);
+            format!(
+                "{lead} {at} {on} {outcome} line {input}: {stage} {score}, next {}",
+                text("next_deadline")
+            )
+        })
+        .collect();
+    let expect = expect_test::expect![[r#"
+        anon:a 2026-10-05T10:00:00.000Z record accepted line 1: warm 10000, next 2026-10-06T10:00:12.466Z
+        anon:b 2026-10-05T10:01:00.000Z record accepted line 2: visitor 0, next 2027-01-03T10:01:00.000Z
+        anon:b 2026-10-05T10:01:00.000Z record duplicate line 3: visitor 0, next 2027-01-03T10:01:00.000Z
+        anon:a 2026-10-05T10:01:00.000Z record merged line null: warm 9995, next 2026-10-06T10:00:12.466Z
+        anon:a 2026-10-05T10:02:00.000Z record accepted line 5: warm 9990, next 2026-10-06T10:00:12.466Z
+        anon:a 2026-10-06T10:00:12.466Z deadline - line null: visitor 4999, next 2027-01-03T10:02:00.000Z"#]];
+    expect.assert_eq(&told.join("\n"));
 }

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
 use crate::demo::DemoArguments;
+use crate::explain::ExplainArguments;
 use crate::failure;
 use crate::pipeline::SourceFormat;
 use crate::score::ScoreArguments;
@@ -49,6 +50,8 @@ pub enum Command {
     Demo(DemoArguments),
     /// Score JSON lines of your own; needs no Kafka and no configuration.
     Score(ScoreArguments),
+    /// Say in words why a lead changed its stage, or where it stands; needs no Kafka and no configuration.
+    Explain(ExplainArguments),
     /// Read clickstream topics, write activities.
     Ingest,
     /// Score activities, write decisions.

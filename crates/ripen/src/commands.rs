@@ -12,7 +12,7 @@ use self::serve::Service;
 use crate::cli::{Command, CommandLine, ConfigurationArgs, ModelCommand};
 use crate::config::{Config, ConfigErrors, DEFAULT_FILE, Host, Inputs, Settings};
 use crate::failure::{CommandResult, Failure, say};
-use crate::{demo, logging, score};
+use crate::{demo, explain, logging, score};
 
 /// Runs a command.
 ///
@@ -23,6 +23,7 @@ pub fn run(command_line: CommandLine) -> CommandResult {
     match command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Ingest => serve::run(&[Service::Ingest], &loaded(&configuration)?),
         Command::Scorer => serve::run(&[Service::Scorer], &loaded(&configuration)?),
         Command::Emitter => serve::run(&[Service::Emitter], &loaded(&configuration)?),

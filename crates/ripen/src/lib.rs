@@ -7,6 +7,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod demo;
+pub mod explain;
 pub mod failure;
 pub mod health;
 pub mod http;

@@ -7,6 +7,8 @@
 //! give the same bytes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 use ripen_emitter::EmitOptions;
 use ripen_ingest::{Arrival, Limits};
@@ -20,8 +22,10 @@ use ripen_runtime::{
     WorkerError,
 };
 
+use ripen_scorer::{LeadKey, LeadReader, LeadView};
+
 use crate::activation::{ActiveModel, push_activation};
-use crate::operators::{EmitterOperator, IngestOperator, ScorerOperator};
+use crate::operators::{EmitterOperator, IngestOperator, ScorerOperator, Traced};
 
 pub use ripen_ingest::Format as SourceFormat;
 
@@ -39,6 +43,8 @@ const READ_LIMITS: PollLimits = PollLimits { records: 10_000, bytes: 64 << 20 };
 pub struct PipelineOptions {
     /// Bounds of a source record.
     pub limits: Limits,
+    /// Tells every applied record and every fired deadline.
+    pub trace: bool,
 }
 
 /// Where a record came from.
@@ -66,6 +72,8 @@ pub struct SourceRecord<'a> {
 pub enum PipelineOutput<'a> {
     /// A stage transition: the decision, and the body of its outward record.
     Transition(&'a Decision, &'a str),
+    /// A lead after a record or a deadline, in their order; before the transitions of the same drain.
+    Traced(&'a Traced),
     /// A record, or an element of one, that could not be used.
     DeadLetter {
         /// Where it came from.
@@ -122,6 +130,8 @@ pub struct Pipeline {
     transitions: MemoryReader,
     dead_letters: MemoryReader,
     told: BTreeMap<&'static str, u64>,
+    traced: Receiver<Traced>,
+    model: Arc<Model>,
 }
 
 impl Pipeline {
@@ -130,7 +140,7 @@ impl Pipeline {
     /// # Errors
     /// A worker that cannot start.
     pub fn new(
-        model: &Model,
+        model: &Arc<Model>,
         model_text: &str,
         format: SourceFormat,
         options: &PipelineOptions,
@@ -144,9 +154,12 @@ impl Pipeline {
         let source = [(SOURCE.to_owned(), format)];
         let ingest = IngestOperator::new(topics.clone(), source, options.limits, Arrival::FromRecord);
         let emit = EmitOptions::new("local").map_err(|error| PipelineError::Record(error.to_string()))?;
+        let (sink, traced) = std::sync::mpsc::channel();
+        let scorer = ScorerOperator::new(topics.clone());
+        let scorer = if options.trace { scorer.traced(sink) } else { scorer };
         Ok(Pipeline {
             ingest: worker(&log, "ingest", ingest)?,
-            scorer: worker(&log, "scorer", ScorerOperator::new(topics.clone()))?,
+            scorer: worker(&log, "scorer", scorer)?,
             emitter: worker(&log, "emitter", EmitterOperator::new(topics.clone(), emit))?,
             log,
             topics,
@@ -155,6 +168,8 @@ impl Pipeline {
             transitions,
             dead_letters,
             told: BTreeMap::new(),
+            traced,
+            model: Arc::clone(model),
         })
     }
 
@@ -184,6 +199,9 @@ impl Pipeline {
         self.log.append(&self.fed);
         self.fed.clear();
         run_until_idle(&mut [&mut self.ingest, &mut self.scorer, &mut self.emitter], 0)?;
+        for traced in self.traced.try_iter() {
+            sink(PipelineOutput::Traced(&traced));
+        }
         self.tell_dead_letters(sink)?;
         self.tell_filtered(sink);
         self.tell_transitions(sink)
@@ -218,6 +236,23 @@ impl Pipeline {
             leads: scorer.leads() as u64,
             scored: scorer.totals().get("scored").copied().unwrap_or_default(),
         })
+    }
+
+    /// A lead as of `at_ms`, or of its own last instant if that is later; `None` if there is none, or if it was merged
+    /// into another.
+    ///
+    /// # Errors
+    /// See [`PipelineError`].
+    pub fn lead(&self, lead_id: &str, at_ms: i64) -> Result<Option<LeadView>, PipelineError> {
+        let Some(base) = self.scorer.operator().base(0) else { return Ok(None) };
+        let Some(bytes) = base.get(&LeadKey::of(lead_id)) else { return Ok(None) };
+        let reader = LeadReader::new(Arc::clone(&self.model));
+        reader.read(&bytes, at_ms).map_err(|error| PipelineError::Record(error.to_string()))
+    }
+
+    /// The clock, ms UTC: the largest arrival so far.
+    pub fn clock_ms(&self) -> i64 {
+        self.scorer.operator().clock(0).unwrap_or_default()
     }
 
     fn tell_dead_letters(&mut self, sink: &mut dyn FnMut(PipelineOutput<'_>)) -> Result<(), PipelineError> {
@@ -338,7 +373,8 @@ mod tests {
     #[test]
     fn a_click_becomes_a_transition() {
         let text = include_str!("../../../models/auto-dealer.yaml");
-        let model = ripen_model::compile("auto-dealer.yaml", text).expect("the bundled model compiles");
+        let model =
+            Arc::new(ripen_model::compile("auto-dealer.yaml", text).expect("the bundled model compiles"));
         let mut pipeline = Pipeline::new(&model, text, SourceFormat::Segment, &PipelineOptions::default())
             .expect("it starts");
         let click = br#"{"type":"track","messageId":"m1","anonymousId":"a1","event":"form_submit",
@@ -358,6 +394,7 @@ mod tests {
                     format!("{}:{} {reason}", place.file, place.line)
                 }
                 PipelineOutput::Filtered { reason } => reason.to_owned(),
+                PipelineOutput::Traced(traced) => traced.lead.clone(),
             });
         });
         assert_eq!(told, ["clicks.jsonl:1 not_json", "anon:a1 iql clicks.jsonl:0"]);

@@ -3,6 +3,8 @@
 //! Transitions go to standard output as JSON lines. A bad line is named on standard error and counted; it never stops
 //! the others.
 
+mod trace;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, StdoutLock, Write};
 use std::path::{Path, PathBuf};
@@ -18,6 +20,9 @@ use crate::pipeline::{Pipeline, PipelineOptions, PipelineOutput, Place, SourceFo
 /// Records that are fed before what came out is taken: a transaction's worth.
 pub(crate) const RECORDS_PER_DRAIN: usize = 1_000;
 
+/// No line that links two ids is longer, bytes: each has at most 256, escaped six bytes each.
+const LONGEST_LINK: usize = 4_096;
+
 /// Flags of `ripen score`.
 #[derive(Debug, Clone, Args)]
 pub struct ScoreArguments {
@@ -30,6 +35,10 @@ pub struct ScoreArguments {
     /// Let time run on to this instant (RFC 3339) after the last record, so that leads cool down.
     #[arg(long, value_name = "TIME", value_parser = instant_ms)]
     pub until: Option<i64>,
+    /// Print, in place of transitions, a line for every record and every fired deadline: the lead, its scores in
+    /// thousandths, stage, audiences and next deadline.
+    #[arg(long)]
+    pub trace: bool,
     /// Files of one record a line, in the order of arrival; `-` is standard input.
     #[arg(value_name = "FILE", default_value = "-")]
     pub files: Vec<PathBuf>,
@@ -45,11 +54,18 @@ pub fn run(arguments: &ScoreArguments) -> CommandResult {
     for path in &arguments.files {
         readable(path)?;
     }
-    let pipeline = Pipeline::new(&model, &text, arguments.format, &PipelineOptions::default());
+    let options = PipelineOptions { trace: arguments.trace, ..PipelineOptions::default() };
+    let pipeline = Pipeline::new(&model, &text, arguments.format, &options);
     let mut scoring = Scoring {
         pipeline: pipeline.map_err(Failure::new)?,
-        out: Out { stdout: BufWriter::new(io::stdout().lock()), counts: Counts::default(), failure: None },
+        out: Out {
+            stdout: BufWriter::new(io::stdout().lock()),
+            counts: Counts::default(),
+            trace: arguments.trace,
+            failure: None,
+        },
         fed: 0,
+        joined: false,
     };
     for path in &arguments.files {
         scoring.file(path)?;
@@ -61,11 +77,16 @@ struct Scoring {
     pipeline: Pipeline,
     out: Out,
     fed: usize,
+    /// Leads have been joined: what still comes for one of their ids is sent on to another, and has to be there before
+    /// the next line.
+    joined: bool,
 }
 
 struct Out {
     stdout: BufWriter<StdoutLock<'static>>,
     counts: Counts,
+    /// Whether lines of the trace are printed, and not transitions.
+    trace: bool,
     /// The first thing that went wrong while output was taken.
     failure: Option<Failure>,
 }
@@ -89,7 +110,8 @@ impl Scoring {
         self.fed += 1;
         let place = Place { file, line: number };
         self.pipeline.feed(&SourceRecord { key: None, value: line, place });
-        if self.fed == RECORDS_PER_DRAIN {
+        self.joined |= joins_leads(line);
+        if self.fed == RECORDS_PER_DRAIN || self.joined {
             self.fed = 0;
             self.pipeline.drain(&mut |output| self.out.take(&output)).map_err(Failure::new)?;
             self.out.checked()?;
@@ -120,10 +142,11 @@ impl Out {
         match output {
             PipelineOutput::Transition(_, json) => {
                 self.counts.transitions += 1;
-                if self.failure.is_none() {
-                    self.failure = writeln!(self.stdout, "{json}").err().map(Failure::stdout);
+                if !self.trace {
+                    self.print(json);
                 }
             }
+            PipelineOutput::Traced(traced) => self.print(&trace::line(traced)),
             PipelineOutput::DeadLetter { place, reason, detail } => {
                 self.counts.bad += 1;
                 say(format_args!("{}:{}: {reason}: {detail}", place.file, place.line + 1));
@@ -132,9 +155,21 @@ impl Out {
         }
     }
 
+    fn print(&mut self, line: &str) {
+        if self.failure.is_none() {
+            self.failure = writeln!(self.stdout, "{line}").err().map(Failure::stdout);
+        }
+    }
+
     fn checked(&mut self) -> Result<(), Failure> {
         self.failure.take().map_or(Ok(()), Err)
     }
+}
+
+/// Whether a line of Ripen's own format may link or merge leads; one that only looks like it costs a little time.
+pub(crate) fn joins_leads(line: &[u8]) -> bool {
+    let has = |key: &[u8]| line.windows(key.len()).any(|window| window == key);
+    line.len() < LONGEST_LINK && (has(b"\"link\"") || has(b"\"merge\""))
 }
 
 /// Takes a line, the name of its file and its number, from 0.
@@ -164,7 +199,7 @@ pub(crate) fn for_each_line(path: &Path, take: TakeLine<'_>) -> Result<(), Failu
 }
 
 /// Opens the file and reads nothing of it.
-fn readable(path: &Path) -> Result<(), Failure> {
+pub(crate) fn readable(path: &Path) -> Result<(), Failure> {
     if path == Path::new("-") {
         return Ok(());
     }
@@ -212,7 +247,7 @@ pub(crate) fn format(word: &str) -> Result<SourceFormat, String> {
     })
 }
 
-fn instant_ms(text: &str) -> Result<i64, String> {
+pub(crate) fn instant_ms(text: &str) -> Result<i64, String> {
     let instant: jiff::Timestamp = text.parse().map_err(|_| {
         "expected an instant such as 2026-11-01T00:00:00+03:00 or 2026-10-31T21:00:00Z".to_owned()
     })?;

@@ -169,6 +169,16 @@ impl Shard {
         self.work.historical = historical;
     }
 
+    /// Keeps note of the deadlines that fire, for [`Shard::take_fired`].
+    pub fn note_fired(&mut self) {
+        self.work.fired.get_or_insert_default();
+    }
+
+    /// Leads whose deadlines have fired since the last call, and their instants (ms UTC), in order.
+    pub fn take_fired(&mut self) -> Vec<(String, i64)> {
+        self.work.fired.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// The committed leads, for readers.
     pub fn base(&self) -> Arc<Base> {
         Arc::clone(&self.work.base)

@@ -33,6 +33,8 @@ pub(crate) struct Work {
     pub(crate) timers: Timers,
     pub(crate) clock_ms: i64,
     pub(crate) historical: bool,
+    /// Leads whose deadlines have fired, and when; kept only if somebody wants to know.
+    pub(crate) fired: Option<Vec<(String, i64)>>,
     pub(crate) overlay: Overlay,
     /// What `seal` encoded; `None` for a removal.
     sealed: Vec<(LeadKey, Option<Box<[u8]>>)>,
@@ -61,6 +63,7 @@ impl Work {
             timers: Timers::default(),
             clock_ms: i64::MIN,
             historical: false,
+            fired: None,
             overlay: Overlay::default(),
             sealed: Vec::new(),
             is_sealed: false,
@@ -118,7 +121,7 @@ impl Work {
             // What it waited for may be another instant now, which is armed.
             return Ok(());
         }
-        let Work { overlay, base, scratch, clock_ms, historical, .. } = self;
+        let Work { overlay, base, scratch, clock_ms, historical, fired, .. } = self;
         let plan = &*active.plan;
         let at_ms = timer.deadline_ms;
         let Some(touched) = overlay.touch(base, active, timer.key)? else { return Ok(()) };
@@ -127,6 +130,9 @@ impl Work {
             // A stub or an erasure that nothing asks for any more.
             (touched.is_removed, touched.is_changed) = (true, true);
             return Ok(());
+        }
+        if let Some(fired) = fired {
+            fired.push((lead.id.clone(), at_ms));
         }
         scratch.reading.read(plan, lead, at_ms);
         let is_forgotten = stages::is_forgotten(plan, lead, at_ms);

@@ -126,6 +126,7 @@ impl Month {
                 let kept = self.files.as_mut().map_or(Ok(()), |files| files.transition(json));
                 kept.and_then(|()| self.screen.transition(decision, json))
             }
+            PipelineOutput::Traced(_) => Ok(()),
             PipelineOutput::DeadLetter { place, reason, detail } => {
                 self.tally.dead_letter(reason);
                 let files = self.files.as_mut();

@@ -11,6 +11,7 @@ mod ingest;
 mod models;
 mod needed;
 mod scorer;
+mod trace;
 mod transitions;
 
 pub use emitter::EmitterOperator;
@@ -18,4 +19,5 @@ pub use ingest::IngestOperator;
 pub use models::Models;
 pub(crate) use needed::needed_by;
 pub use scorer::ScorerOperator;
+pub use trace::Traced;
 use transitions::Transitions;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
 use ripen_model::Model;
 use ripen_records::{
@@ -14,6 +15,7 @@ use ripen_scorer::{Applied, Base, Budget, Refused, SEMANTICS, STATE_FORMAT, Sent
 use super::blocked::{NEWER_VERSION, no_model, unknown_schema};
 use super::counts::Counts;
 use super::dead_letter::{self, Refusal};
+use super::trace::{self, Traced};
 use super::{Models, Transitions};
 
 /// Partitions of leads, each a [`Shard`].
@@ -24,6 +26,7 @@ pub struct ScorerOperator {
     shards: BTreeMap<i32, Shard>,
     counts: Counts,
     transitions: Transitions,
+    traced: Option<Sender<Traced>>,
     // Reused from record to record.
     decisions: Vec<Decision>,
     encoded: Vec<u8>,
@@ -38,9 +41,17 @@ impl ScorerOperator {
             shards: BTreeMap::new(),
             counts: Counts::new("scorer"),
             transitions: Transitions::default(),
+            traced: None,
             decisions: Vec::new(),
             encoded: Vec::new(),
         }
+    }
+
+    /// Tells every applied record and every fired deadline. For runs in memory, where no transaction is aborted.
+    #[must_use]
+    pub fn traced(mut self, sink: Sender<Traced>) -> ScorerOperator {
+        self.traced = Some(sink);
+        self
     }
 
     /// The models that came through the log.
@@ -95,8 +106,12 @@ impl ScorerOperator {
         }
         let room = u32::try_from(out.remaining()).unwrap_or(u32::MAX);
         self.decisions.clear();
-        let mut applied =
-            shard.apply(lead, activity, record.timestamp_ms, &mut Budget::new(room), &mut self.decisions);
+        let mut applied = match &self.traced {
+            Some(sink) => trace::apply(shard, lead, activity, record, room, &mut self.decisions, sink),
+            None => {
+                shard.apply(lead, activity, record.timestamp_ms, &mut Budget::new(room), &mut self.decisions)
+            }
+        };
         if let (Ok(Applied::Switched), Some((switch, model))) = (&applied, model) {
             applied = shard.switch(switch, model).map(|()| Applied::Switched);
         }
