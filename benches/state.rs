@@ -11,21 +11,32 @@ const LEADS: usize = 1_000_000;
 /// 1 November 2026.
 const START_MS: i64 = 1_793_491_200_000;
 
+/// What is measured: a name, a model, the pages that a visitor opens, and how many.
+const CASES: [(&str, &str, [&str; 3], i64); 4] = [
+    ("bench", hot::MODEL, DEALER_PAGES, 3),
+    ("bench", hot::MODEL, DEALER_PAGES, 12),
+    ("auto-dealer", include_str!("../models/auto-dealer.yaml"), DEALER_PAGES, 3),
+    ("saas", include_str!("../models/saas.yaml"), ["/blog/seo", "/cases/7", "/pricing"], 3),
+];
+const DEALER_PAGES: [&str; 3] = ["/models/m", "/models/n", "/models/o"];
+
 fn main() {
-    // Each count in a process of its own: memory that an earlier one gave back would be used again unseen.
-    let counts = std::env::args().skip(1).find_map(|argument| argument.parse().ok());
-    if let Some(activities) = counts {
-        return measure_leads(activities);
+    // Each case in a process of its own: memory that an earlier one gave back would be used again unseen.
+    let case = std::env::args().skip(1).find_map(|argument| argument.parse::<usize>().ok());
+    if let Some(case) = case {
+        return measure_leads(case);
     }
     let this = std::env::current_exe().expect("a path");
-    for activities in ["3", "12"] {
-        let status = std::process::Command::new(&this).arg(activities).status().expect("it starts");
-        assert!(status.success(), "{activities} activities: {status}");
+    for case in 0..CASES.len() {
+        let status = std::process::Command::new(&this).arg(case.to_string()).status().expect("it starts");
+        assert!(status.success(), "case {case}: {status}");
     }
 }
 
-fn measure_leads(activities: i64) {
-    let model = hot::model();
+fn measure_leads(case: usize) {
+    let (name, text, pages, activities) = CASES[case];
+    let model = ripen_model::compile(name, text).unwrap_or_else(|errors| panic!("{errors}"));
+    let model = std::sync::Arc::new(model);
     let before = resident_bytes();
     let mut shard = hot::shard(&model);
     let mut encoded_bytes = 0;
@@ -33,11 +44,14 @@ fn measure_leads(activities: i64) {
         let id = format!("anon:{lead:032x}");
         for n in 0..activities {
             let event_id = format!("{lead}-{n}");
-            let path = format!("/models/m{}", n % 6);
+            let path = match n / 3 {
+                0 => pages[n as usize].to_owned(),
+                round => format!("{}{round}", pages[n as usize % 3]),
+            };
             let at = START_MS + (lead as i64) / 10 + n * 60_000;
             let record = ActivityRecord::Activity(activity(&id, &event_id, &path, at));
             let applied = shard.apply(&id, &record, at, &mut Budget::new(10_000), &mut Vec::new());
-            assert!(matches!(applied, Ok(Applied::Accepted { .. })), "{applied:?}");
+            assert!(matches!(applied, Ok(Applied::Accepted { counted: 1.., .. })), "{applied:?}");
         }
         if lead % hot::BATCH == hot::BATCH - 1 {
             shard.seal(&mut |_, value| encoded_bytes += value.map_or(0, <[u8]>::len));
@@ -45,9 +59,13 @@ fn measure_leads(activities: i64) {
         }
     }
     let per_lead = (resident_bytes() - before) as f64 / LEADS as f64;
-    figure(&format!("state_lead_{activities}_activities"), "bytes", &[per_lead]);
+    figure(&format!("state_{name}_{activities}_activities"), "bytes", &[per_lead]);
     let value = encoded_bytes as f64 / LEADS as f64;
-    figure(&format!("state_lead_{activities}_activities_changelog_value"), "bytes", &[value]);
+    figure(&format!("state_{name}_{activities}_activities_changelog_value"), "bytes", &[value]);
+    if activities == 3 {
+        let typical = model.typical_bytes_per_lead() as f64;
+        figure(&format!("state_{name}_over_typical"), "times", &[per_lead / typical]);
+    }
 }
 
 fn activity<'a>(id: &'a str, event_id: &'a str, path: &'a str, at: i64) -> Activity<'a> {

@@ -1,9 +1,9 @@
 //! How large a lead's state can get under a model: every collection in it is bounded by the file.
 //!
-//! The sizes per entry are generous for a compact encoding: an instant or a hash takes at most 10 bytes as a
-//! variable-length integer, so no entry of the state can be larger than what is counted here.
+//! The sizes are those of the state's layout, which the scorer's `layout` describes; its tests hold every state that
+//! they make against the bound computed here.
 
-use crate::compiled::{KeyPart, Model, Recurrence, Rule};
+use crate::compiled::{KeyPart, Model, Recurrence, Rule, ScoreIx};
 
 /// A model whose worst case is above this is refused.
 pub const LARGEST_LEAD_BYTES: u64 = 256 * 1024;
@@ -11,17 +11,19 @@ pub const LARGEST_LEAD_BYTES: u64 = 256 * 1024;
 /// Octaves of evidence held per rule and score.
 const OCTAVES: u64 = 32;
 
-/// An octave: its number and a 64-bit sum.
-const OCTAVE_BYTES: u64 = 20;
+/// An octave: its slot, its age and a 64-bit sum.
+const OCTAVE_BYTES: u64 = 11;
 
-/// A held key: its hash, the counted match's instant and event id hash.
-const KEY_BYTES: u64 = 30;
+/// A held key: its rule, its hash, the place of its event; one that is not remembered any more brings its own instant
+/// and hash.
+const KEY_BYTES: u64 = 12 + 14;
 
-/// A remembered activity: hash, instant, the index of its set of rules.
-const REMEMBERED_BYTES: u64 = 24;
+/// A remembered activity: instant, hash, the place of its set of rules.
+const REMEMBERED_BYTES: u64 = 16;
 
-/// An interned set of rules, per rule in it.
-const RULE_IN_SET_BYTES: u64 = 3;
+/// A set of rules: their number, and each of them.
+const SET_BYTES: u64 = 2;
+const RULE_IN_SET_BYTES: u64 = 2;
 
 /// A text that travels with the state (trait values, paths) is cut at this many bytes.
 const TEXT_BYTES: u64 = 256;
@@ -48,7 +50,8 @@ const ALERT_BYTES: u64 = 16;
 const RESPONSE_BYTES: u64 = 64;
 
 /// A history entry: the head of its id, instant, name and what it was about (64 bytes at most each), dwell.
-const HISTORY_BYTES: u64 = 4 + 10 + 2 * (64 + 2) + 6;
+const HISTORY_BYTES: u64 = HISTORY_HEAD_BYTES + 1 + 2 * 64 + 4;
+const HISTORY_HEAD_BYTES: u64 = 12;
 
 /// Entries of history that every lead keeps, for the decisive activities of explanations.
 const LEAST_HISTORY: u64 = 8;
@@ -56,8 +59,15 @@ const LEAST_HISTORY: u64 = 8;
 /// First and last touch: an instant, an event id hash, five campaign parameters and a host, 64 bytes at most each.
 const TOUCHES_BYTES: u64 = 2 * (10 + 10 + 6 * (64 + 2));
 
-/// Identity (64 ids of 256 bytes at most are never all that long: 64 · 96), visit, clocks, sequence, value.
-const FIXED_BYTES: u64 = 64 * 96 + 512;
+/// Ids that a lead knows of, its own among them: their lengths and at most 256 bytes each.
+const IDS_BYTES: u64 = 64 * (2 + 256);
+
+/// Header, visit, clocks, sequence, value.
+const FIXED_BYTES: u64 = 128;
+
+/// What a lead takes in memory beside its bytes: its place in the map of leads (a key of 16 bytes, a pointer and a
+/// length, at two thirds of its room), its timer (24 bytes, at three quarters), the allocator's own and rounding.
+const MEMORY_BYTES: u64 = 50 + 32 + 24;
 
 impl Model {
     /// An upper bound of one lead's encoded state, in bytes.
@@ -69,11 +79,12 @@ impl Model {
         let largest_set = self.events.named.values().map(Vec::len).max().unwrap_or(0);
         let largest_set = largest_set.max(self.events.any.len()) + self.events.rules("visit_started").len();
         let largest_set = largest_set as u64;
-        let sets = remembered * (4 + largest_set * RULE_IN_SET_BYTES);
+        let sets = remembered * (SET_BYTES + largest_set * RULE_IN_SET_BYTES);
         let facts: u64 = self.facts.iter().map(|fact| (fact.ttls_ms.len() as u64 + 1) * FACT_BYTES).sum();
         let traits = self.traits.len() as u64 * (TEXT_BYTES + TRAIT_BYTES);
         let history = self.handover.as_ref().map_or(0, |handover| u64::from(handover.history));
         FIXED_BYTES
+            + IDS_BYTES
             + rules
             + remembered * REMEMBERED_BYTES
             + sets
@@ -88,19 +99,37 @@ impl Model {
             + history.max(LEAST_HISTORY) * HISTORY_BYTES
     }
 
-    /// About what a visitor of a few activities takes, in bytes: three activities of two rules within one visit.
+    /// About what a visitor of a few activities takes in memory, in bytes: a cookie and three page views of one visit,
+    /// each of which counts in a rule of its own kind.
     pub fn typical_bytes_per_lead(&self) -> u64 {
-        // Header, an id of a cookie, the visit; the remembered activities and their two sets of rules; their keys
-        // and an octave for each score that the average rule feeds.
-        let (header, id, visit, activity, set, key, octave) = (52, 41, 24, 16, 4, 12, 11);
-        let scoring: Vec<u64> =
-            self.file_rules().map(|rule| rule.points.len() as u64).filter(|scores| *scores > 0).collect();
-        let scores = 2 * scoring.iter().sum::<u64>() / (scoring.len() as u64).max(1);
-        header + id + visit + 3 * activity + 2 * set + 2 * key + scores * octave
+        const ACTIVITIES: u64 = 3;
+        // Header, a cookie's id, a visit without a session; what pages were about takes some 12 bytes.
+        let (header, id, visit, about) = (52, 37, 20, 12);
+        let page_rules =
+            || self.file_rules().filter(|rule| !rule.points.is_empty() && self.looks_at_pages(rule));
+        let scores: u64 = page_rules().map(|rule| rule.points.len() as u64).sum();
+        // An octave for each score of the average rule, rounded up: rarely do three views meet in one.
+        let octaves = (ACTIVITIES * scores).div_ceil(2 * (page_rules().count() as u64).max(1));
+        let keyed = page_rules().any(|rule| !matches!(rule.recurrence, Recurrence::Every));
+        let keys = if keyed { ACTIVITIES } else { 0 };
+        let value = header
+            + id
+            + visit
+            + ACTIVITIES * (REMEMBERED_BYTES + HISTORY_HEAD_BYTES + about)
+            + 2 * (SET_BYTES + RULE_IN_SET_BYTES)
+            + keys * 12
+            + octaves * OCTAVE_BYTES;
+        value + MEMORY_BYTES
+    }
+
+    fn looks_at_pages(&self, rule: &Rule) -> bool {
+        self.events.rules("page_view").iter().any(|ix| std::ptr::eq(&self.rules[ix.ix()], rule))
     }
 
     fn rule_bytes(&self, rule: &Rule) -> u64 {
-        let evidence = rule.points.len() as u64 * OCTAVES * OCTAVE_BYTES;
+        let octaves =
+            |score: &ScoreIx| if self.scores[score.ix()].half_life_ms.is_some() { OCTAVES } else { 1 };
+        let evidence = rule.points.iter().map(|(score, _)| octaves(score) * OCTAVE_BYTES).sum::<u64>();
         let summed = if rule.summed.is_some() { 10 } else { 0 };
         4 + evidence + self.keys_held(rule) * (KEY_BYTES + summed)
     }
