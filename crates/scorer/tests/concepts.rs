@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 
 const COURSE: &str = include_str!("concepts/course.yaml");
 const CALL_TRACKING: &str = include_str!("concepts/call-tracking.yaml");
+const PRODUCT: &str = include_str!("concepts/product.yaml");
 const SOFTWARE: &str = include_str!("concepts/software.yaml");
 const SHOP: &str = include_str!("concepts/shop.yaml");
 const DIRECTOR: &str = include_str!("concepts/director.yaml");
@@ -85,6 +86,11 @@ fn concept_55_the_persons_of_a_webinar() {
 #[test]
 fn concepts_59_and_141_letters_and_attempts() {
     check(TOUCHES);
+}
+
+#[test]
+fn concepts_2_28_29_34_40_145_and_146_a_product() {
+    check(PRODUCT);
 }
 
 #[test]
