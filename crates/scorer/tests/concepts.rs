@@ -307,3 +307,32 @@ fn concept_55_of_a_webinars_registrations_those_who_match_are_found() {
         assert!((15..=20).contains(&matched), "{matched} of {attended}");
     }
 }
+
+#[test]
+fn concepts_90_to_95_the_same_answers_under_four_frameworks() {
+    let story = "0h qualification_answer criterion=budget value=60000
+                 1h qualification_answer criterion=authority value=yes
+                 2h qualification_answer criterion=need value=no";
+    for (framework, milli) in [("BANT", 65_000), ("ANUM", 55_000), ("CHAMP", 45_000), ("GPCTBA", 25_000)] {
+        let text = SAAS.replace("use: BANT", &format!("use: {framework}"));
+        let model = story::model(&text);
+        let (shard, _, _) = story::run(&model, story);
+        let view = shard.lead("anon:a", shard.clock()).expect("readable state").expect("a lead");
+        let need = view.scores.iter().find(|score| score.name == "need").expect("a score");
+        assert_eq!(need.milli, milli, "{framework}");
+    }
+}
+
+#[test]
+fn concept_112_a_lead_knows_its_first_and_its_last_campaign() {
+    let (_, decisions, _) = story::run(
+        &story::model(CALL_TRACKING),
+        "0h page_view /blog/one utm.source=fair; 1d page_view /cases/1 utm.source=letter
+         2d page_view /cases/2; 2d page_view /cases/3; 2d page_view /cases/4",
+    );
+    let mql = decisions.iter().rfind(|d| matches!(d.change, Change::StageChange(_))).expect("a stage");
+    let source = |touch: &Option<ripen_records::Touch>| touch.as_ref().and_then(|touch| touch.source.clone());
+    assert_eq!(stages(&decisions, "anon:a"), ["reader", "mql"]);
+    assert_eq!(source(&mql.touches.first).as_deref(), Some("fair"));
+    assert_eq!(source(&mql.touches.last).as_deref(), Some("letter"));
+}
