@@ -336,3 +336,23 @@ fn concept_112_a_lead_knows_its_first_and_its_last_campaign() {
     assert_eq!(source(&mql.touches.first).as_deref(), Some("fair"));
     assert_eq!(source(&mql.touches.last).as_deref(), Some("letter"));
 }
+
+#[test]
+fn concept_165_each_number_decides_something() {
+    // The number where it stands, another one in its place, and the person whose promise that breaks.
+    let cases = [
+        (DIRECTOR, "revenue_usd > 1000000", "revenue_usd > 999999", "concept 54: a million"),
+        (DIRECTOR, "within: 1h", "within: 2h", "concept 59: nobody calls"),
+        (DIRECTOR, "escalate: [1d, 2d]", "escalate: [2d, 3d]", "concept 59: nobody calls"),
+        (TOUCHES, "within: 1h", "within: 2h", "concept 59: the letter"),
+        (TOUCHES, "count('touch', '60d') < 5", "count('touch', '60d') < 4", "concept 141: five attempts"),
+        (CALL_TRACKING, "discount_percent == 10", "discount_percent == 11", "concept 44: an offer is for"),
+        (CALL_TRACKING, "visit.seconds < 15", "visit.seconds < 3", "concept 44: an offer is for"),
+        (CALL_TRACKING, "visit.seconds < 15", "visit.seconds < 61", "concept 44: the same offer"),
+    ];
+    for (text, number, other, person) in cases {
+        assert!(text.contains(number), "{number} is in no file");
+        let failed = persona::judge(&story::model(&text.replace(number, other)));
+        assert!(failed.iter().any(|failed| failed.starts_with(person)), "{number}: {failed:?}");
+    }
+}
