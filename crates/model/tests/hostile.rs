@@ -1,14 +1,19 @@
 //! Whatever a file holds, it is compiled or refused: no input panics, hangs or overflows the stack.
 
 use proptest::prelude::*;
-use ripen_model::{canonical_text, compile, parse_duration_ms, parse_micros};
+use ripen_model::{bundle, canonical_text, compile, parse_duration_ms, parse_micros};
 
-const AUTO_DEALER: &str = include_str!("../../../models/auto-dealer.yaml");
+const EXAMPLES: [&str; 4] = [
+    include_str!("../../../models/auto-dealer.yaml"),
+    include_str!("../../../models/saas.yaml"),
+    include_str!("../../../models/shop.yaml"),
+    include_str!("../../../models/b2b.yaml"),
+];
 
 const HEADER: &str = "apiVersion: ripen/v1\nmodel: {id: m, version: 1}\nscores: {a: {half_life: 7d}}\n";
 
 /// Pieces of the language, put together without sense.
-const PIECES: [&str; 40] = [
+const PIECES: [&str; 48] = [
     "properties",
     "page.kind",
     "score.a",
@@ -16,6 +21,14 @@ const PIECES: [&str; 40] = [
     "traits.x",
     "lists.l",
     "known",
+    "stage",
+    "stage_for('1d')",
+    "answers.x",
+    "disqualified",
+    "any_definition",
+    "event: e",
+    "when: known",
+    "null, {}: []",
     "'a'",
     "\"",
     "'",
@@ -56,6 +69,9 @@ fn with_condition(condition: &str) -> String {
     let quoted = condition.replace('\'', "''");
     format!(
         "{HEADER}rules: [{{id: r, event: e, where: '{quoted}'}}]\n\
+         definitions: {{d: '{quoted}'}}\ndisqualify: [{{id: v, when: '{quoted}', reason: x}}]\n\
+         bonuses: [{{id: b, when: '{quoted}', score: a, points: 1}}]\naudiences: {{w: '{quoted}'}}\n\
+         route: {{q: [['{quoted}', 1]]}}\nalerts: [{{id: l, when: '{quoted}'}}]\n\
          stages: [{{id: x, owner: o}}, {{id: y, owner: o, enter: '{quoted}'}}]\n"
     )
 }
@@ -111,6 +127,34 @@ fn deep_and_long_files_are_refused_quietly() {
 }
 
 #[test]
+fn sections_of_any_size_are_refused_quietly() {
+    let many = |count: usize, item: &dyn Fn(usize) -> String| -> String {
+        (0..count).map(item).collect::<Vec<_>>().join(", ")
+    };
+    let stages = "stages: [{id: x, owner: o}, {id: y, owner: o, enter: known}]";
+    for section in [
+        format!("audiences: {{{}}}", many(10_000, &|ix| format!("a{ix}: known"))),
+        format!("disqualify: [{}]", many(300, &|ix| format!("{{id: v{ix}, event: e, reason: x}}"))),
+        format!("alerts: [{}]", many(300, &|ix| format!("{{id: l{ix}, event: e}}"))),
+        format!("feedback: {{{}}}", many(9_000, &|ix| format!("e{ix}: {{value: 1}}"))),
+        format!("bonuses: [{}]", many(2_000, &|ix| format!("{{id: b{ix}, when: score.a > 1, score: a, points: 1}}"))),
+        format!("definitions: {{{}}}", many(2_000, &|ix| format!("d{ix}: any_definition"))),
+        format!("tests: [{}]", many(3_000, &|ix| format!("{{name: p{ix}, expect: {{at: 1h, owner: p}}}}"))),
+        format!(
+            "frameworks: {{use: F, score: a, answers: {{event: e, criterion: properties.c, value: properties.v}}, F: {{{}}}}}",
+            many(1_000, &|ix| format!("c{ix}: 1"))
+        ),
+        format!("handover: {{stages: [y], require: [{}]}}", many(2_000, &|ix| format!("t{ix}"))),
+        "handover: {stages: [null, [], {}]}\nresponse: {? [a] : {hours: {? {} : []}}}\ntests: [1, {}, {name: n, events: 5}]".to_owned(),
+        "frameworks: {use: [], answers: 5, X: []}\nfeedback: {? [] : {}, x: []}\nroute: {topic: {}, q: [[], 5]}".to_owned(),
+    ] {
+        let text = format!("{HEADER}{stages}\n{section}\n");
+        assert!(compile("m.yaml", &text).is_err(), "{}", &section[..60]);
+        compiles_or_says_why(&text);
+    }
+}
+
+#[test]
 fn a_model_too_large_for_a_lead_is_refused() {
     let rules: String = (0..200)
         .map(|ix| {
@@ -141,9 +185,10 @@ proptest! {
 
     #[test]
     fn a_mutated_model_is_compiled_or_refused(
+        example in prop::sample::select(&EXAMPLES[..]),
         edits in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..5, 0_usize..PIECES.len()), 1..6),
     ) {
-        let mut text: Vec<char> = AUTO_DEALER.chars().collect();
+        let mut text: Vec<char> = example.chars().collect();
         for (place, edit, piece) in edits {
             let at = place.index(text.len());
             let end = (at + 10).min(text.len());
@@ -159,6 +204,17 @@ proptest! {
             }
         }
         compiles_or_says_why(&text.into_iter().collect::<String>());
+    }
+
+    #[test]
+    fn any_file_of_a_list_becomes_a_list(values in "\\PC{0,60}(\n\\PC{0,60}){0,6}") {
+        let text = format!("{HEADER}stages: [{{id: x, owner: o}}]\nlists: {{l: values.txt}}\n");
+        let bundled = bundle("m.yaml", &text, &mut |_| Ok(values.clone()));
+        if let Ok(bundled) = bundled {
+            prop_assert_eq!(bundled.lines().count(), text.lines().count());
+            let compiled = compile("m.yaml", &bundled);
+            prop_assert!(compiled.is_ok(), "{:?}", compiled.map(|_| ()));
+        }
     }
 
     #[test]

@@ -452,6 +452,34 @@ fn atoms_keep_their_words() {
 }
 
 #[test]
+fn atoms_that_are_told_keep_their_words() {
+    for (condition, text, test) in [
+        ("stage=='y'", "stage == 'y'", "stage [false, true, false]"),
+        ("'y' != stage", "'y' != stage", "stage [true, false, true]"),
+        ("stage in ['x','z']", "stage in ['x', 'z']", "stage [true, false, true]"),
+        ("stage_for( '3d' )", "stage_for('3d')", "stage for 259200000"),
+        ("disqualified", "disqualified", "disqualified"),
+        ("any_definition", "any_definition", "any definition"),
+        ("answers.money >= 5", "answers.money >= 5", "trait 0 GreaterOrEqual 5000000"),
+        ("has(answers.budget)", "has(answers.budget)", "trait 0 Present"),
+        ("answers.plans in ['soon']", "answers.plans in ['soon']", "trait 1 In"),
+    ] {
+        let text_of_model = format!(
+            "apiVersion: ripen/v1\nmodel: {{id: m, version: 1}}\nscores: {{a: {{half_life: never}}}}\n\
+             frameworks: {{use: F, score: a, F: {{money: 1, alias: {{money: budget}}}}, \
+             answers: {{event: q, criterion: properties.c, value: properties.v}}}}\n\
+             definitions: {{d: known}}\ndisqualify: [{{id: v, when: known, reason: r}}]\n\
+             stages: [{{id: x, owner: o}}, {{id: y, owner: o, enter: known}}, {{id: z, owner: o, enter: known}}]\n\
+             audiences: {{w: \"{condition}\"}}\n"
+        );
+        let model = compile("m.yaml", &text_of_model).unwrap_or_else(|errors| panic!("{errors}"));
+        let atoms = model.audiences[0].when.atoms();
+        let [atom] = &atoms[..] else { panic!("{condition}") };
+        assert_eq!((atom.text.as_str(), brief(&atom.test).as_str()), (text, test));
+    }
+}
+
+#[test]
 fn numbers_behind_texts_of_other_alphabets_are_exact() {
     let (_, atoms) =
         lead_tests("traits['город'] == 'Москва' || 'тест' == traits['имя'] && traits.x >= 0.000001");
