@@ -99,6 +99,9 @@ pub(crate) struct Names {
 const ANSWERS_PREFIX: &str = "answers.";
 const REASON_PREFIX: &str = "reason.";
 
+/// Most criteria whose answers are kept, over all frameworks and conditions; each is a trait of every lead.
+pub(crate) const MOST_CRITERIA: usize = 128;
+
 /// Whether a trait of the file cannot have this name.
 pub(crate) fn is_kept_name(name: &str) -> bool {
     name.starts_with(ANSWERS_PREFIX) || name.starts_with(REASON_PREFIX)
@@ -164,6 +167,9 @@ impl Names {
         let criterion = self.aliases.get(criterion).map_or(criterion, String::as_str);
         if let Some((_, kept)) = self.answers.iter().find(|(name, _)| name == criterion) {
             return *kept;
+        }
+        if let Some((_, last)) = self.answers.last().filter(|_| self.answers.len() > MOST_CRITERIA) {
+            return *last; // one too many is enough for a finding
         }
         let criterion = criterion.to_owned();
         let kept = self.keep(format!("{ANSWERS_PREFIX}{criterion}"));

@@ -137,14 +137,16 @@ fn sections_of_any_size_are_refused_quietly() {
         format!("disqualify: [{}]", many(300, &|ix| format!("{{id: v{ix}, event: e, reason: x}}"))),
         format!("alerts: [{}]", many(300, &|ix| format!("{{id: l{ix}, event: e}}"))),
         format!("feedback: {{{}}}", many(9_000, &|ix| format!("e{ix}: {{value: 1}}"))),
-        format!("bonuses: [{}]", many(2_000, &|ix| format!("{{id: b{ix}, when: score.a > 1, score: a, points: 1}}"))),
+        format!("bonuses: [{}]", many(500, &|ix| format!("{{id: b{ix}, when: score.a > 1, score: a, points: 1}}"))),
         format!("definitions: {{{}}}", many(2_000, &|ix| format!("d{ix}: any_definition"))),
-        format!("tests: [{}]", many(3_000, &|ix| format!("{{name: p{ix}, expect: {{at: 1h, owner: p}}}}"))),
+        format!("tests: [{}]", many(1_000, &|ix| format!("{{name: p{ix}, expect: {{at: 1h, owner: p}}}}"))),
         format!(
             "frameworks: {{use: F, score: a, answers: {{event: e, criterion: properties.c, value: properties.v}}, F: {{{}}}}}",
             many(1_000, &|ix| format!("c{ix}: 1"))
         ),
-        format!("handover: {{stages: [y], require: [{}]}}", many(2_000, &|ix| format!("t{ix}"))),
+        format!("handover: {{stages: [y], require: [{}]}}", many(1_000, &|ix| format!("t{ix}"))),
+        format!("handover: {{stages: [y], require: [{}]}}", many(200_000, &|ix| format!("t{ix}"))),
+        format!("alerts: [{{id: l, event: [{}]}}]", many(200_000, &|ix| format!("e{ix}"))),
         "handover: {stages: [null, [], {}]}\nresponse: {? [a] : {hours: {? {} : []}}}\ntests: [1, {}, {name: n, events: 5}]".to_owned(),
         "frameworks: {use: [], answers: 5, X: []}\nfeedback: {? [] : {}, x: []}\nroute: {topic: {}, q: [[], 5]}".to_owned(),
     ] {

@@ -5,12 +5,10 @@ use super::{Compiler, milli};
 use crate::compiled::{Answers, Criterion, Framework, RuleOrigin};
 use crate::expression::{Comparison, Constant, EventField, Test};
 use crate::findings::did_you_mean;
+use crate::names::MOST_CRITERIA;
 use crate::number::exact_scaled;
 use crate::predicate;
 use crate::yaml::Node;
-
-/// Most criteria whose answers are kept, over all frameworks and conditions; each is a trait of every lead.
-const MOST_CRITERIA: usize = 128;
 
 /// Keys of the section that are no frameworks.
 const OWN_KEYS: [&str; 4] = ["use", "score", "positive", "answers"];
@@ -92,10 +90,6 @@ impl<'f> Compiler<'f, '_> {
             }
             compiled.push((name.to_owned(), of_framework));
         }
-        if self.names.answers.len() > MOST_CRITERIA {
-            let message = format!("answers to at most {MOST_CRITERIA} criteria are kept");
-            self.findings.add(section.at(), message);
-        }
         let used = section.get("use")?;
         let name = used.text()?;
         let Some((_, criteria)) = compiled.iter().find(|(known, _)| known == name) else {
@@ -140,7 +134,12 @@ impl<'f> Compiler<'f, '_> {
     /// Where answers are read, and the rule that looks at their events. Criteria are complete only once every
     /// condition has been read.
     pub(super) fn answers(&mut self) -> Option<(ReadRule, Answers)> {
-        let node = self.root.get("frameworks")?.get("answers")?;
+        let section = self.root.get("frameworks")?;
+        if self.names.answers.len() > MOST_CRITERIA {
+            let message = format!("answers to at most {MOST_CRITERIA} criteria are kept");
+            self.findings.add(section.at(), message);
+        }
+        let node = section.get("answers")?;
         let rule = self.reaction("frameworks.answers".to_owned(), RuleOrigin::Answers, node);
         let events = self.event_names(node);
         let criterion = self.answer_field(node, "criterion");

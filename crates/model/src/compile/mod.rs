@@ -31,6 +31,9 @@ const LARGEST_FILE: usize = 4 << 20;
 /// Most entries of any one section; indices are u16, and no funnel needs as many.
 const MOST_ENTRIES: usize = 8_192;
 
+/// Most entries of any list or map within a section; the values of `lists` alone are more.
+const MOST_NESTED: usize = 4_096;
+
 /// Sections of which a lead keeps places in a list whose length is a u8.
 const COUNTED: [&str; 4] = ["scores", "disqualify", "audiences", "alerts"];
 const MOST_COUNTED: usize = 255;
@@ -158,15 +161,33 @@ impl<'f> Compiler<'f, '_> {
     }
 
     fn counts_fit(&mut self) -> bool {
-        let root = self.root;
         let mut fit = true;
-        for (key, section) in root.entries() {
-            let is_counted = key.raw().is_some_and(|name| COUNTED.contains(&name));
-            let most = if is_counted { MOST_COUNTED } else { MOST_ENTRIES };
+        for (key, section) in self.root.entries() {
+            let name = key.raw().unwrap_or_default();
+            let most = if COUNTED.contains(&name) { MOST_COUNTED } else { MOST_ENTRIES };
             if section.entries().len().max(section.items().len()) > most {
                 self.findings.add(key.at(), format!("this section has at most {most} entries"));
                 fit = false;
             }
+            if name != "lists" {
+                let within = section.items().iter().chain(section.entries().iter().map(|(_, value)| value));
+                for node in within {
+                    fit &= self.nested_counts_fit(node);
+                }
+            }
+        }
+        fit
+    }
+
+    fn nested_counts_fit(&mut self, node: &Node) -> bool {
+        if node.entries().len().max(node.items().len()) > MOST_NESTED {
+            self.findings.add(node.at(), format!("this has at most {MOST_NESTED} entries"));
+            return false;
+        }
+        let within = node.items().iter().chain(node.entries().iter().map(|(_, value)| value));
+        let mut fit = true;
+        for node in within {
+            fit &= self.nested_counts_fit(node);
         }
         fit
     }

@@ -1,6 +1,10 @@
 //! What is decided about a lead before its stage: definitions, disqualifications and bonuses, and what they may
 //! read of each other.
 
+use std::collections::{BTreeSet, HashMap};
+
+use foldhash::fast::FixedState;
+
 use super::rules::ReadRule;
 use super::{Compiler, duration_ms, milli};
 use crate::compiled::{
@@ -13,7 +17,7 @@ use crate::yaml::Node;
 /// What a condition reads that may itself depend on conditions.
 #[derive(Debug, Default, Clone)]
 struct Reads {
-    scores: Vec<ScoreIx>,
+    scores: BTreeSet<ScoreIx>,
     any_definition: bool,
     disqualified: bool,
 }
@@ -48,7 +52,7 @@ impl Reads {
     }
 }
 
-impl Compiler<'_, '_> {
+impl<'f> Compiler<'f, '_> {
     /// Names of verdicts and what remembers them; facts of the file have to be declared before.
     pub(super) fn declare_verdicts(&mut self) {
         self.unique_ids("disqualify", "disqualification");
@@ -178,6 +182,7 @@ impl Compiler<'_, '_> {
             );
             self.findings.add(node.map_or(0, Node::at), message);
         }
+        let places = self.places("disqualify", "when");
         for verdict in verdicts {
             let Some(when) = condition(verdict).filter(|when| reads(when).disqualified) else { continue };
             // A direct question has been reported at its place.
@@ -189,33 +194,31 @@ impl Compiler<'_, '_> {
                  lead is disqualified",
                 verdict.id
             );
-            self.findings.add(self.place_of("disqualify", &verdict.id, "when"), message);
+            self.findings.add(places.get(verdict.id.as_str()).copied().unwrap_or(0), message);
         }
+        let fed: BTreeSet<ScoreIx> = bonuses.iter().map(|bonus| bonus.score).collect();
+        let places = self.places("bonuses", "when");
         for bonus in bonuses {
-            let reads = reads(&bonus.when);
-            let Some(fed) = reads.scores.iter().find(|score| bonuses.iter().any(|b| b.score == **score))
-            else {
-                continue;
+            let Some(score) = reads(&bonus.when).scores.intersection(&fed).next().copied() else { continue };
+            let by_way = match Reads::of([&bonus.when]).scores.contains(&score) {
+                true => "",
+                false => ", by way of `any_definition` or `disqualified`",
             };
-            let score = self.names.scores.names().nth(fed.ix()).unwrap_or_default().to_owned();
-            let direct = bonus.when.atoms().into_iter().any(
-                |atom| matches!(&atom.test, LeadTest::Score { terms, .. } if terms.iter().any(|(s, _)| s == fed)),
-            );
-            let by_way = if direct { "" } else { ", by way of `any_definition` or `disqualified`" };
+            let name = self.names.scores.names().nth(score.ix()).unwrap_or_default();
             let message = format!(
-                "the bonus `{}` reads the score `{score}`{by_way}, which depends on a bonus",
+                "the bonus `{}` reads the score `{name}`{by_way}, which depends on a bonus",
                 bonus.id
             );
             let way_out = "read a fact, a window or another score".to_owned();
-            let at = self.place_of("bonuses", &bonus.id, "when");
+            let at = places.get(bonus.id.as_str()).copied().unwrap_or(0);
             self.findings.suggest(at, message, Some(way_out));
         }
     }
 
-    fn place_of(&self, section: &str, id: &str, key: &str) -> usize {
-        let listed = self.listed(section);
-        let item = listed.into_iter().find(|(known, _)| *known == id).map(|(_, item)| item);
-        item.and_then(|item| item.get(key)).map_or(0, Node::at)
+    /// Where the condition of each entry of a section stands.
+    fn places(&self, section: &str, key: &str) -> HashMap<&'f str, usize, FixedState> {
+        let listed = self.listed(section).into_iter();
+        listed.filter_map(|(id, item)| Some((id, item.get(key)?.at()))).collect()
     }
 
     /// Reports an entry that has neither or both of `event` and `when`; whether it has an event.
