@@ -11,7 +11,7 @@ use std::sync::Arc;
 use hot::{Click, Hot};
 use measure::{figure, ns_per_item, ratio};
 use ripen_model::Model;
-use ripen_model::compiled::PageKindIx;
+use ripen_model::compiled::{PageKindIx, PropertyIx};
 use ripen_model::expression::{EventField, FieldValue, Fields};
 
 const ROUNDS: usize = 7;
@@ -62,29 +62,25 @@ fn with_rules(count: usize) -> Arc<Model> {
     Arc::new(ripen_model::compile("rules.yaml", &text).unwrap_or_else(|errors| panic!("{errors}")))
 }
 
-/// An activity as conditions see it, without anything else.
+/// An activity as conditions see it, its fields in the model's slots.
 #[derive(Debug)]
 struct Event<'a> {
-    model: &'a Model,
-    kind: &'a str,
-    properties: &'a [(&'a str, FieldValue<'a>)],
+    kind: PageKindIx,
+    properties: Vec<(PropertyIx, FieldValue<'a>)>,
 }
 
 impl Fields for Event<'_> {
     fn field(&self, field: EventField) -> Option<FieldValue<'_>> {
         match field {
-            EventField::PageKind => Some(FieldValue::Text(self.kind)),
             EventField::Property(ix) => {
-                let name = self.model.properties.get(ix.ix())?;
-                self.properties.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+                self.properties.iter().find(|(known, _)| *known == ix).map(|(_, value)| *value)
             }
             _ => None,
         }
     }
 
     fn page_kind(&self) -> Option<PageKindIx> {
-        let place = self.model.page_kinds.iter().position(|kind| kind == self.kind)?;
-        Some(PageKindIx(place as u16))
+        Some(self.kind)
     }
 }
 
@@ -117,7 +113,12 @@ fn interpreter() {
          stages: [{{id: a, owner: o}}, {{id: b, owner: o, enter: \"fact.f\"}}]\n"
     );
     let model = ripen_model::compile("conditions.yaml", &text).unwrap_or_else(|errors| panic!("{errors}"));
-    let event = Event { model: &model, kind: "price", properties: &properties };
+    let place = |names: &[String], name: &str| {
+        names.iter().position(|known| known == name).expect("the conditions name it") as u16
+    };
+    let resolved = properties.map(|(name, value)| (PropertyIx(place(&model.properties, name)), value));
+    let kind = PageKindIx(place(&model.page_kinds, "price"));
+    let event = Event { kind, properties: resolved.to_vec() };
     let programs: Vec<_> =
         CONDITIONS.iter().map(|text| cel::Program::compile(text).expect("valid CEL")).collect();
     for (rule, program) in model.rules.iter().zip(&programs) {

@@ -71,7 +71,10 @@ fn check(arguments: &[&str], code: i32, expect: &Expect) {
 /// Concepts 147 and 110: a decision says why, in the words of the model, and its sums are sums.
 #[test]
 fn transitions_are_told_in_words_of_the_model() {
-    check(&["transitions.jsonl"], 0, &expect![[r#"
+    check(
+        &["transitions.jsonl"],
+        0,
+        &expect![[r#"
         anon:a: visitor → warm at 2026-10-05T10:00:00.000Z
           because of an activity
           decided by records.jsonl, partition 0, offset 2
@@ -108,7 +111,8 @@ fn transitions_are_told_in_words_of_the_model() {
         facts: asked
         if nothing more happens it stays in visitor
         model tiny version 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
