@@ -146,12 +146,20 @@ fn unreadable_files_are_named() {
 fn model_errors_have_a_place_and_a_suggestion() {
     let place = Place::new(&[
         ("broken.yaml", &MODEL.replace("once: true", "onec: true")),
-        ("section.yaml", &format!("{MODEL}audiences: {{warm_ones: \"score.interest >= 10\"}}\n")),
+        ("name.yaml", &format!("{MODEL}audiences: {{warm_ones: \"score.interst >= 10\"}}\n")),
+        (
+            "failing.yaml",
+            &format!(
+                "{MODEL}tests: [{{name: cold, events: [{{at: 0h, event: none}}], expect: {{stage: warm}}}}]\n"
+            ),
+        ),
         ("unagreed.yaml", &MODEL.replace("of: [marketing]", "of: [marketing, sales]")),
     ]);
     let broken = ["broken.yaml:6:61: error: ", "onec", "did you mean `once`?"];
     check(&place, &["model", "activate", "broken.yaml"], 1, &broken);
-    check(&place, &["model", "activate", "section.yaml"], 1, &["section.yaml:10:1: error: ", "audiences"]);
+    let name = ["name.yaml:10:31: error: unknown score `interst`", "did you mean `interest`?"];
+    check(&place, &["model", "activate", "name.yaml"], 1, &name);
+    check(&place, &["model", "activate", "failing.yaml"], 1, &["failing.yaml:10", "cold"]);
     check(&place, &["model", "activate", "unagreed.yaml"], 1, &["model tiny needs the agreement of sales"]);
 }
 

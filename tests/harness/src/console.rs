@@ -99,7 +99,8 @@ pub fn create_topic(bootstrap: &str, topic: &str, partitions: u32, config: &[&st
         args.extend(["--config", pair]);
     }
     let output = java_tool("org.apache.kafka.tools.TopicCommand", &args, JVM_ALLOWANCE);
-    assert!(output.status.success(), "topic {topic}: {}", String::from_utf8_lossy(&output.stdout));
+    let said = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said));
+    assert!(output.status.success(), "topic {topic}: {}: {}", output.status, said.join(" "));
 }
 
 const NULL: &str = "\u{1c}null";
