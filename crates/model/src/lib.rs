@@ -6,7 +6,7 @@
 //! The way of a file: `yaml` makes a tree with places, `shape` checks it against `language`, `compile` resolves
 //! names section by section, `predicate` turns expressions into trees over typed atoms, `bounds` checks the size
 //! of a lead's state. Every finding on the way is collected and reported at once. `schema` prints `language` for
-//! editors.
+//! editors. `lint` looks at what is compiled, `tracking` lists what it reads.
 
 mod bounds;
 mod compile;

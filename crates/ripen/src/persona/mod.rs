@@ -236,6 +236,10 @@ fn fields(values: &[(String, PersonaValue)]) -> Vec<Field<'static>> {
     let mut field = |name: String, value| fields.push(Field { name: Text::from(name), value });
     for (name, value) in values {
         match value {
+            // As ingest has it.
+            PersonaValue::One(Constant::Text(domain)) if name == "email_domain" => {
+                field(name.clone(), Value::String(Text::from(domain.trim().to_lowercase())));
+            }
             PersonaValue::One(constant) => field(name.clone(), value_of(constant)),
             PersonaValue::Many(constants) => {
                 field(name.clone(), Value::Array(constants.iter().map(value_of).collect()));
