@@ -10,6 +10,7 @@ use story::{DEALER, START_MS};
 const ACTIVITIES: u32 = 50_000;
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the number of activities is asked for from outside")]
 fn a_lead_of_very_many_activities_stays_within_its_bound() {
     let asked = std::env::var("RIPEN_ACTIVITIES").ok().and_then(|count| count.parse().ok());
     let count: u32 = asked.unwrap_or(ACTIVITIES);
