@@ -23,6 +23,24 @@ pub(crate) struct Step {
     pub(crate) commits: bool,
 }
 
+const NAMES: [&str; 15] = [
+    "page_view",
+    "page_view",
+    "page_view",
+    "ask",
+    "ask",
+    "use",
+    "use",
+    "call",
+    "call",
+    "page_leave",
+    "refused",
+    "won",
+    "lost",
+    "back",
+    "answer",
+];
+
 const LEADS: [&str; 5] = ["anon:a", "anon:a", "user:b", "device:c", "crm:d"];
 
 pub(crate) fn history(dice: &mut Dice, draft: &Draft) -> Vec<Step> {
@@ -76,8 +94,7 @@ fn activity(dice: &mut Dice, draft: &Draft, clock_ms: i64, number: i64) -> Activ
     };
     // Now and then an id comes again, with whatever else it carries.
     let id = if dice.percent(12) { dice.within(0, number + 1) } else { number };
-    let name =
-        dice.pick(&["page_view", "page_view", "page_view", "ask", "use", "call", "page_leave", "other"]);
+    let name = dice.pick(&NAMES);
     let is_page = name.starts_with("page");
     let path = dice.pick(&["/", "/things/1", "/things/2", "/things/3", "/shop", "/nowhere"]);
     let page = Page { path: Some(Text::from(path)), ..Page::default() };
@@ -95,7 +112,7 @@ fn activity(dice: &mut Dice, draft: &Draft, clock_ms: i64, number: i64) -> Activ
         session,
         page: (is_page || dice.percent(15)).then_some(page),
         utm: dice.percent(30).then_some(utm),
-        properties: fields(dice, &["n", "m", "word", "flag", "tags"]),
+        properties: fields(dice, &["n", "m", "word", "flag", "tags", "criterion"]),
         traits: if dice.percent(35) { fields(dice, &["region", "revenue", "tags"]) } else { Vec::new() },
         input: Input { topic: Text::from("clicks"), partition: 0, offset: number },
     }
@@ -117,6 +134,7 @@ fn value(dice: &mut Dice, name: &str) -> Value<'static> {
     match name {
         "n" | "m" if dice.percent(85) => number(dice.within(0, 5) * 1_000_000),
         "revenue" if dice.percent(85) => number(dice.number(&[-1, 0, 19_999_999, 20_000_000, 35_500_000])),
+        "criterion" => text(dice.pick(&["budget", "need", "money", "timing", "other"])),
         "flag" => Value::Boolean(dice.percent(60)),
         "tags" => Value::Array(vec![text(dice.pick(&["north", "east"])), number(2_000_000)]),
         _ => match dice.within(0, 8) {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ripen_model::Model;
-use ripen_model::compiled::{KeyPart, Recurrence, Rule, RuleOrigin, TraitSource};
+use ripen_model::compiled::{Amount, Feedback, KeyPart, Reason, Recurrence, Rule, RuleOrigin, TraitSource};
+use ripen_model::expression::EventField;
 use ripen_records::{Activity, LeadId};
 
 use super::values::{Known, Seen, Stamp};
@@ -17,6 +18,7 @@ const DAY_MS: i64 = 86_400_000;
 /// An accepted activity.
 #[derive(Debug, Clone)]
 pub(crate) struct Accepted {
+    pub(crate) name: String,
     pub(crate) t_ms: i64,
     pub(crate) id: u64,
     pub(crate) matches: Vec<Match>,
@@ -36,6 +38,10 @@ pub(crate) struct Match {
     counts: bool,
     /// The property that windows sum, millionths.
     pub(crate) summed: i64,
+    /// What feedback says that the lead has brought in, millionths.
+    brought: i64,
+    /// An answer or a reason, by the trait that keeps it.
+    kept: Option<(usize, Known)>,
 }
 
 /// The current visit.
@@ -115,7 +121,8 @@ impl History {
         let seen = Seen { model, activity, is_visit_start: false, visit: stamp };
         matches.extend(matched(&seen, t_ms, id, is_known, now_ms));
         let traits = carried(&seen);
-        self.accepted.push(Accepted { t_ms, id, matches, traits });
+        let name = activity.name.to_string();
+        self.accepted.push(Accepted { name, t_ms, id, matches, traits });
         Ok(())
     }
 
@@ -186,9 +193,7 @@ fn matched(seen: &Seen<'_>, t_ms: i64, id: u64, is_known: bool, now_ms: i64) -> 
         {
             continue;
         }
-        let summed = found.summed.and_then(|property| {
-            seen.field(ripen_model::expression::EventField::Property(property))?.number()
-        });
+        let summed = found.summed.and_then(|property| seen.field(EventField::Property(property))?.number());
         matches.push(Match {
             rule: rule.ix(),
             t_ms,
@@ -196,9 +201,39 @@ fn matched(seen: &Seen<'_>, t_ms: i64, id: u64, is_known: bool, now_ms: i64) -> 
             key: key(seen, found, t_ms),
             counts: sealed_at_ms(model, found, t_ms).is_none_or(|sealed_ms| now_ms <= sealed_ms),
             summed: summed.unwrap_or(0),
+            brought: brought(seen, found).unwrap_or(0),
+            kept: kept(seen, found),
         });
     }
     matches
+}
+
+/// The amount that a feedback states.
+fn brought(seen: &Seen<'_>, rule: &Rule) -> Option<i64> {
+    let RuleOrigin::Feedback(feedback) = rule.origin else { return None };
+    match seen.model.feedback[feedback.ix()].value? {
+        Amount::Stated(micros) => Some(micros),
+        Amount::Field(field) => seen.field(field)?.number(),
+        Amount::Trait(_) => None,
+    }
+}
+
+/// The answer to a framework's question, or the reason of a verdict.
+fn kept(seen: &Seen<'_>, rule: &Rule) -> Option<(usize, Known)> {
+    let model = seen.model;
+    match rule.origin {
+        RuleOrigin::Answers => {
+            let answers = model.answers.as_ref()?;
+            let criterion = seen.field(answers.criterion)?.text()?;
+            let (_, place) = answers.kept.iter().find(|(name, _)| *name == criterion)?;
+            Some((place.ix(), seen.field(answers.value)?))
+        }
+        RuleOrigin::Verdict(verdict) => match model.verdicts[verdict.ix()].reason {
+            Reason::Read(field, place) => Some((place.ix(), seen.field(field)?)),
+            Reason::Stated(_) => None,
+        },
+        _ => None,
+    }
 }
 
 fn key(seen: &Seen<'_>, rule: &Rule, t_ms: i64) -> Option<String> {
@@ -307,9 +342,14 @@ impl History {
         newest_of(newest.into_values().collect(), model.rules[rule].max)
     }
 
-    /// The matches of a rule that windows see.
+    /// The matches of a rule that windows see: of an event id that came again, the newest.
     pub(crate) fn held(&self, model: &Model, rule: usize) -> Vec<Counted> {
-        newest_of(self.counted(model, rule), model.rules[rule].max)
+        let mut newest: BTreeMap<u64, Counted> = BTreeMap::new();
+        for found in self.counted(model, rule) {
+            let held = newest.entry(found.id).or_insert(found);
+            *held = found.max(*held);
+        }
+        newest_of(newest.into_values().collect(), model.rules[rule].max)
     }
 
     /// S8.
@@ -333,17 +373,49 @@ impl History {
             let (_, value) = activity.traits.iter().find(|(place, _)| *place == ix)?;
             Some(((activity.t_ms, activity.id), value))
         });
-        carried.max_by_key(|(order, _)| *order).map(|(_, value)| value.clone())
+        let kept = self.accepted.iter().flat_map(|activity| &activity.matches).filter_map(|found| {
+            let (place, value) = found.kept.as_ref()?;
+            (*place == ix).then_some(((found.t_ms, found.id), value))
+        });
+        carried.chain(kept).max_by_key(|(order, _)| *order).map(|(_, value)| value.clone())
+    }
+
+    /// Feedbacks, each with its event time.
+    fn feedback<'a>(&'a self, model: &'a Model) -> impl Iterator<Item = (i64, &'a Feedback)> {
+        let matches = self.accepted.iter().flat_map(|activity| &activity.matches);
+        matches.filter_map(|found| match model.rules[found.rule].origin {
+            RuleOrigin::Feedback(ix) => Some((found.t_ms, &model.feedback[ix.ix()])),
+            _ => None,
+        })
+    }
+
+    /// Cool-downs: stage, from, until.
+    pub(crate) fn cooldowns(&self, model: &Model) -> Vec<(usize, i64, i64)> {
+        let of = |(t_ms, feedback): (i64, &Feedback)| {
+            feedback.cooldown.map(|(stage, for_ms)| (stage.ix(), t_ms, t_ms + for_ms))
+        };
+        self.feedback(model).filter_map(of).collect()
+    }
+
+    /// Times in which a recycled stage's exit is not read: stage, from, until.
+    pub(crate) fn holds(&self, model: &Model) -> Vec<(usize, i64, i64)> {
+        let of = |(t_ms, feedback): (i64, &Feedback)| {
+            feedback.recycle.map(|(stage, for_ms)| (stage.ix(), t_ms, t_ms + for_ms))
+        };
+        self.feedback(model).filter_map(of).collect()
+    }
+
+    /// What feedback says that the lead has brought in, millionths.
+    pub(crate) fn brought(&self) -> i64 {
+        self.accepted.iter().flat_map(|activity| &activity.matches).map(|found| found.brought).sum()
     }
 
     /// The newest instant at which the CRM cleared a score.
     pub(crate) fn cleared_ms(&self, model: &Model, score: usize) -> Option<i64> {
-        let clears = |rule: usize| match model.rules[rule].origin {
-            RuleOrigin::Feedback(ix) => model.feedback[ix.ix()].clear.iter().any(|clear| clear.ix() == score),
-            _ => false,
-        };
-        let matches = self.accepted.iter().flat_map(|activity| &activity.matches);
-        matches.filter(|found| clears(found.rule)).map(|found| found.t_ms).max()
+        let clears = self
+            .feedback(model)
+            .filter(|(_, feedback)| feedback.clear.iter().any(|clear| clear.ix() == score));
+        clears.map(|(t_ms, _)| t_ms).max()
     }
 }
 

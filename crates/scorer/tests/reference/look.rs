@@ -1,9 +1,13 @@
 //! One look at a lead: what changes at an instant (S11), and the first instant at which anything does (S12, S13).
 
 use ripen_model::Model;
+use ripen_model::compiled::RuleOrigin;
+use ripen_model::expression::LeadTest;
 use ripen_records::Cause;
 
-use super::reading::{Evidence, Line, Reading};
+use super::history::Accepted;
+use super::reading::{Evidence, Line, Place, Reading};
+use super::sales::{self, Sales, Step};
 
 /// Longer than anything of a random model lasts: 139 years.
 const ENDLESS_MS: i64 = 1 << 42;
@@ -15,6 +19,11 @@ pub(crate) struct Memory {
     pub(crate) latches: Vec<Option<i64>>,
     pub(crate) stage: usize,
     pub(crate) stage_since_ms: i64,
+    /// By audience: whether the lead is in it.
+    pub(crate) audiences: Vec<bool>,
+    pub(crate) sales: Sales,
+    /// By alert: whether its condition held, and when it fired.
+    alerts: Vec<(bool, Option<i64>)>,
 }
 
 /// What is decided, before it gets a number.
@@ -22,42 +31,70 @@ pub(crate) struct Memory {
 pub(crate) struct Decided {
     pub(crate) at_ms: i64,
     pub(crate) cause: Cause,
+    /// A verdict has come and gone by itself since the last activity: whether it is a new one is not said.
+    pub(crate) is_cause_open: bool,
     pub(crate) change: Changed,
     pub(crate) stage: usize,
     pub(crate) scores: Vec<i64>,
     pub(crate) lines: Vec<Line>,
     pub(crate) facts: Vec<String>,
+    pub(crate) verdicts: Vec<String>,
     pub(crate) expected_exit_ms: Option<i64>,
+    pub(crate) value_micros: i64,
+    pub(crate) expected_value_micros: Option<i64>,
+    pub(crate) attributes: Vec<(String, String)>,
 }
 
 /// The change itself, in the model's words.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Changed {
     Stage { from: String, to: String, passed: Vec<String> },
+    Audience { audience: String, entered: bool },
+    Sales(Step),
+    Alert { alert: String, to: Vec<String> },
 }
 
 /// Why a lead is looked at.
 #[derive(Clone, Copy)]
-pub(crate) enum Why {
-    /// An activity was accepted.
-    Activity,
+pub(crate) enum Why<'a> {
+    /// An activity was accepted; what there was before, and the instant of the activity before.
+    Activity(&'a Accepted, &'a Evidence, i64),
     /// Only time has passed.
     Deadline,
 }
 
 impl Memory {
-    /// A new lead stands silently in the first stage.
+    /// A new lead stands silently in the first stage, in no audience.
     pub(crate) fn new(model: &Model, born_ms: i64) -> Memory {
         let mut latches = vec![None; model.stages.len()];
         latches[0] = Some(born_ms);
-        Memory { latches, stage: 0, stage_since_ms: born_ms }
+        Memory {
+            latches,
+            stage: 0,
+            stage_since_ms: born_ms,
+            audiences: vec![false; model.audiences.len()],
+            sales: Sales::default(),
+            alerts: vec![(false, None); model.alerts.len()],
+        }
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Some((self.stage, self.stage_since_ms))
     }
 
     /// The instants after `after_ms` at which something ends that the decisions themselves have begun.
-    fn ends_after(&self, model: &Model, after_ms: i64) -> Vec<i64> {
+    fn ends_after(&self, evidence: &Evidence, after_ms: i64) -> Vec<i64> {
+        let model = &evidence.model;
         let dwells = self.latches.iter().zip(&model.stages);
-        let ends = dwells.filter_map(|(since_ms, stage)| Some((*since_ms)? + stage.min_dwell_ms));
-        ends.filter(|end_ms| *end_ms > after_ms).collect()
+        let mut ends: Vec<i64> =
+            dwells.filter_map(|(since_ms, stage)| Some((*since_ms)? + stage.min_dwell_ms)).collect();
+        ends.extend(evidence.timed_tests.iter().filter_map(|test| match test {
+            LeadTest::StageFor { age_ms } => Some(self.stage_since_ms + age_ms),
+            _ => None,
+        }));
+        ends.extend(self.sales.ends(model));
+        ends.retain(|end_ms| *end_ms > after_ms);
+        ends
     }
 }
 
@@ -66,46 +103,127 @@ pub(crate) fn look(
     evidence: &Evidence,
     before: &Memory,
     at_ms: i64,
-    why: Why,
+    why: Why<'_>,
     active_ms: i64,
 ) -> (Memory, Vec<Decided>) {
     let model = &evidence.model;
     let mut memory = before.clone();
     let reading = Reading { evidence, at_ms, place: None };
-    let mut set = Vec::new();
-    for (ix, stage) in model.stages.iter().enumerate().skip(1) {
-        let enters = stage.enter.as_ref().is_some_and(|enter| reading.holds(enter));
-        match memory.latches[ix] {
-            None if enters && (matches!(why, Why::Activity) || stage.overrides) => {
-                memory.latches[ix] = Some(at_ms);
-                set.push(ix);
-            }
-            Some(_) if clears(&reading, before, ix) => memory.latches[ix] = None,
-            _ => {}
-        }
-    }
-    let latched = |ix: &usize| memory.latches[*ix].is_some();
-    let overriding = (0..model.stages.len()).rev().find(|ix| model.stages[*ix].overrides && latched(ix));
-    let highest = (0..model.stages.len()).rev().find(latched).expect("the first stage is always latched");
-    memory.stage = overriding.unwrap_or(highest);
-    let mut decided = Vec::new();
+    let set = latch(&reading, &mut memory, why);
+    memory.stage = stage_of(&reading, &memory);
+    let mut changes = Vec::new();
     if memory.stage != before.stage {
         memory.stage_since_ms = at_ms;
         let name = |ix: usize| model.stages[ix].id.clone();
         let passed = set.iter().filter(|ix| **ix < memory.stage).map(|ix| name(*ix)).collect();
-        decided.push(Changed::Stage { from: name(before.stage), to: name(memory.stage), passed });
+        changes.push(Changed::Stage { from: name(before.stage), to: name(memory.stage), passed });
     }
-    if decided.is_empty() {
+    let reading = Reading { place: memory.place(), ..reading };
+    for (ix, audience) in model.audiences.iter().enumerate() {
+        let entered = reading.holds(&audience.when);
+        if entered != memory.audiences[ix] {
+            memory.audiences[ix] = entered;
+            changes.push(Changed::Audience { audience: audience.name.clone(), entered });
+        }
+    }
+    let activity = if let Why::Activity(activity, ..) = why { Some(activity) } else { None };
+    let steps = sales::follow(&reading, &mut memory.sales, memory.stage, activity);
+    changes.extend(steps.into_iter().map(Changed::Sales));
+    for (ix, alert) in model.alerts.iter().enumerate() {
+        let (was_on, fired_ms) = memory.alerts[ix];
+        let happened = activity.is_some_and(|activity| {
+            let of = |origin| matches!(origin, RuleOrigin::Alert(alert) if alert.ix() == ix);
+            activity.matches.iter().any(|found| of(model.rules[found.rule].origin))
+        });
+        let is_on = alert.when.as_ref().is_some_and(|when| reading.holds(when));
+        memory.alerts[ix].0 = is_on;
+        let silent = fired_ms.is_some_and(|fired_ms| at_ms < fired_ms + alert.cool_down_ms);
+        if (happened || is_on && !was_on) && !silent {
+            memory.alerts[ix].1 = Some(at_ms);
+            changes.push(Changed::Alert { alert: alert.id.clone(), to: alert.to.clone() });
+        }
+    }
+    if changes.is_empty() {
         return (memory, Vec::new());
     }
-    let cause = cause(evidence, at_ms, why);
+    let cause = cause(&reading, before, &memory, why);
+    let is_timed = activity.is_none() && memory.stage == before.stage;
     let expected_exit_ms = expected_exit(evidence, &memory, at_ms, active_ms);
-    let decided = told(evidence, &memory, at_ms, cause, decided, expected_exit_ms);
+    let mut decided = told(evidence, &memory, at_ms, cause, changes, expected_exit_ms);
+    for decided in &mut decided {
+        decided.is_cause_open = has_passing_verdict(&reading, why);
+    }
+    for decided in
+        decided.iter_mut().filter(|decided| is_timed && matches!(decided.change, Changed::Sales(_)))
+    {
+        decided.cause = Cause::Timer;
+    }
     (memory, decided)
 }
 
+/// Latches bottom up; gives those that were set.
+fn latch(reading: &Reading<'_>, memory: &mut Memory, why: Why<'_>) -> Vec<usize> {
+    let model = &reading.evidence.model;
+    let (mut recycled, mut reopened) = (None, Vec::new());
+    if let Why::Activity(activity, ..) = why {
+        for found in &activity.matches {
+            let RuleOrigin::Feedback(feedback) = model.rules[found.rule].origin else { continue };
+            let feedback = &model.feedback[feedback.ix()];
+            recycled = feedback.recycle.map(|(stage, _)| stage.ix()).or(recycled);
+            reopened.extend(feedback.reopen.iter().map(|stage| stage.ix()));
+        }
+    }
+    let before = memory.clone();
+    let mut set = Vec::new();
+    for (ix, stage) in model.stages.iter().enumerate().skip(1) {
+        let enters = || stage.enter.as_ref().is_some_and(|enter| reading.holds(enter));
+        let is_cooling = reading.evidence.cools(ix, reading.at_ms);
+        let sent_back = recycled.is_some_and(|to| ix > to) && !stage.terminal && !stage.overrides;
+        if before.latches[ix].is_some() {
+            if is_cooling || sent_back || reopened.contains(&ix) || clears(reading, &before, ix) {
+                memory.latches[ix] = None;
+            }
+        } else if (matches!(why, Why::Activity(..)) || stage.overrides)
+            && !is_cooling
+            && (recycled == Some(ix) || enters())
+        {
+            memory.latches[ix] = Some(reading.at_ms);
+            set.push(ix);
+        }
+    }
+    set
+}
+
+/// The lead's stage, once the latches are known.
+fn stage_of(reading: &Reading<'_>, memory: &Memory) -> usize {
+    let model = &reading.evidence.model;
+    let latched = || (0..model.stages.len()).rev().filter(|ix| memory.latches[*ix].is_some());
+    let overriding = latched().find(|ix| model.stages[*ix].overrides);
+    let capping = model.verdicts.iter().enumerate().filter(|(ix, _)| reading.verdict(*ix));
+    let cap = capping.filter_map(|(_, verdict)| verdict.cap_stage).map(|stage| stage.ix()).min();
+    let shown = latched().find(|ix| cap.is_none_or(|cap| *ix <= cap)).expect("the first stage is latched");
+    overriding.unwrap_or(shown)
+}
+
+/// What a lead that is forgotten leaves behind: all audiences, its sales, its stage.
+pub(crate) fn forgotten(evidence: &Evidence, before: &Memory, at_ms: i64, has_spoken: bool) -> Vec<Decided> {
+    let model = &evidence.model;
+    let gone = Memory { stage: 0, latches: vec![None; model.stages.len()], ..before.clone() };
+    let audiences = model.audiences.iter().zip(&before.audiences).filter(|(_, is_in)| **is_in);
+    let left = |name: &String| Changed::Audience { audience: name.clone(), entered: false };
+    let mut changes: Vec<Changed> = audiences.map(|(audience, _)| left(&audience.name)).collect();
+    changes.extend(before.sales.clone().close(model).map(Changed::Sales));
+    // A life that was told of is told to be over.
+    let stood = before.latches.iter().skip(1).any(Option::is_some);
+    if before.stage != 0 || has_spoken && (stood || !changes.is_empty()) {
+        let (from, to) = (model.stages[before.stage].id.clone(), model.stages[0].id.clone());
+        changes.push(Changed::Stage { from, to, passed: Vec::new() });
+    }
+    told(evidence, &gone, at_ms, Cause::Forgotten, changes, None)
+}
+
 /// Changes with all that travels with them.
-pub(crate) fn told(
+fn told(
     evidence: &Evidence,
     memory: &Memory,
     at_ms: i64,
@@ -114,16 +232,23 @@ pub(crate) fn told(
     expected_exit_ms: Option<i64>,
 ) -> Vec<Decided> {
     let model = &evidence.model;
-    let reading = Reading { evidence, at_ms, place: None };
+    let reading = Reading { evidence, at_ms, place: memory.place() };
+    let verdicts = model.verdicts.iter().enumerate().filter(|(ix, _)| reading.verdict(*ix));
+    let verdicts: Vec<String> = verdicts.map(|(_, verdict)| verdict.id.clone()).collect();
     let decide = |change| Decided {
         at_ms,
         cause,
+        is_cause_open: false,
         change,
         stage: memory.stage,
         scores: (0..model.scores.len()).map(|score| reading.score(score)).collect(),
         lines: reading.lines(),
         facts: reading.facts(),
+        verdicts: verdicts.clone(),
         expected_exit_ms,
+        value_micros: evidence.history.brought(),
+        expected_value_micros: reading.expected_value(),
+        attributes: reading.attributes(),
     };
     changes.into_iter().map(decide).collect()
 }
@@ -136,15 +261,52 @@ fn clears(reading: &Reading<'_>, memory: &Memory, ix: usize) -> bool {
     exits
         && !stage.enter.as_ref().is_some_and(|enter| reading.holds(enter))
         && reading.at_ms >= since_ms + stage.min_dwell_ms
+        && !reading.evidence.is_held(ix, reading.at_ms)
 }
 
-fn cause(evidence: &Evidence, at_ms: i64, why: Why) -> Cause {
-    let Why::Deadline = why else { return Cause::Activity };
-    let before = Reading { evidence, at_ms: at_ms - 1, place: None };
-    let now = Reading { evidence, at_ms, place: None };
-    let facts = evidence.model.facts.iter().enumerate().filter(|(_, fact)| !fact.is_verdict);
-    let ended = facts.map(|(ix, _)| ix).any(|ix| before.fact(ix) && !now.fact(ix));
-    if ended { Cause::FactExpired } else { Cause::Decay }
+/// Whether time alone has changed a verdict that holds now, since the last activity.
+fn has_passing_verdict(now: &Reading<'_>, why: Why<'_>) -> bool {
+    let Why::Activity(_, evidence, last_ms) = why else { return false };
+    let at = |at_ms: i64| Reading { evidence, at_ms, place: None };
+    let mut verdicts = 0..now.evidence.model.verdicts.len();
+    verdicts.any(|ix| now.verdict(ix) && at(last_ms).verdict(ix) != at(now.at_ms).verdict(ix))
+}
+
+fn cause(now: &Reading<'_>, before: &Memory, after: &Memory, why: Why<'_>) -> Cause {
+    let model = &now.evidence.model;
+    let began_or_ended = |then: &Reading<'_>, began: bool| {
+        // Nothing held of a lead that did not exist.
+        let was_there = !then.evidence.history.accepted.is_empty();
+        (0..model.verdicts.len())
+            .any(|ix| now.verdict(ix) == began && (was_there && then.verdict(ix)) != began)
+    };
+    match why {
+        Why::Activity(activity, evidence, _) => {
+            let then = Reading { evidence, at_ms: now.at_ms, place: None };
+            let is_feedback = |rule: usize| matches!(model.rules[rule].origin, RuleOrigin::Feedback(_));
+            let overrides = model.stages[after.stage].overrides && after.stage != before.stage;
+            if activity.matches.iter().any(|found| is_feedback(found.rule)) {
+                Cause::Feedback
+            } else if (after.stage < before.stage || overrides) && began_or_ended(&then, true) {
+                Cause::Verdict
+            } else {
+                Cause::Activity
+            }
+        }
+        Why::Deadline => {
+            let then = Reading { at_ms: now.at_ms - 1, ..*now };
+            let mut facts = (0..model.facts.len()).filter(|ix| !model.facts[*ix].is_verdict);
+            if began_or_ended(&then, false) {
+                Cause::VerdictExpired
+            } else if began_or_ended(&then, true) {
+                Cause::Verdict
+            } else if facts.any(|ix| then.fact(ix) && !now.fact(ix)) {
+                Cause::FactExpired
+            } else {
+                Cause::Decay
+            }
+        }
+    }
 }
 
 /// The instant at which the latch of the lead's stage clears if nothing more happens.
@@ -182,7 +344,9 @@ fn first_instant(
         return None;
     }
     let mut ends = evidence.ends_after(after_ms);
-    ends.extend(memory.ends_after(&evidence.model, after_ms));
+    ends.extend(memory.ends_after(evidence, after_ms));
+    // What the look at `after` has cleared may be latched again a millisecond later.
+    ends.push(after_ms + 1);
     ends.retain(|end_ms| *end_ms < until_ms);
     ends.push(until_ms);
     ends.sort_unstable();

@@ -9,19 +9,21 @@ mod history;
 mod look;
 pub(crate) mod power;
 pub(crate) mod reading;
+mod sales;
 mod values;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ripen_model::Model;
-use ripen_records::{Activity, Cause, LeadId};
+use ripen_records::{Activity, LeadId};
 
 use history::History;
 pub(crate) use history::Refusal;
 pub(crate) use look::{Changed, Decided};
 use look::{Memory, Why};
 use reading::{Evidence, Reading};
+pub(crate) use sales::Step as SalesStep;
 
 /// A decision with its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,6 +129,10 @@ pub(crate) struct Standing {
     pub(crate) scores: Vec<i64>,
     pub(crate) lines: Vec<reading::Line>,
     pub(crate) facts: Vec<String>,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) verdicts: Vec<String>,
+    pub(crate) is_handed_over: bool,
+    pub(crate) response: Option<String>,
     pub(crate) expected_exit_ms: Option<i64>,
 }
 
@@ -149,21 +155,18 @@ impl Reference {
     fn fire(&mut self, id: &LeadId, at_ms: i64) {
         let lead = self.leads.get_mut(id).expect("it is due");
         if lead.forget_ms() == Some(at_ms) {
-            let first = &self.model.stages[0].id;
-            let mut gone = lead.memory.clone();
-            gone.stage = 0;
-            let from = self.model.stages[lead.memory.stage].id.clone();
-            let change = Changed::Stage { from, to: first.clone(), passed: Vec::new() };
-            if lead.memory.stage != 0 {
-                let decided = look::told(&lead.evidence, &gone, at_ms, Cause::Forgotten, vec![change], None);
-                self.say(id, decided);
-            }
+            let decided = look::forgotten(&lead.evidence, &lead.memory, at_ms, lead.seq > 0);
+            self.say(id, decided);
             self.leads.remove(id);
             return;
         }
         let (memory, decided) =
             look::look(&lead.evidence, &lead.memory, at_ms, Why::Deadline, lead.active_ms);
+        // That an alert's condition has ended tells nobody anything.
+        let changed = !decided.is_empty() || memory.latches != lead.memory.latches;
+        let last_ms = if changed { at_ms } else { lead.last_ms };
         lead.looked_at(memory, at_ms);
+        lead.last_ms = last_ms;
         self.say(id, decided);
     }
 
@@ -182,9 +185,11 @@ impl Reference {
         history.accept(&self.model, activity, at_ms)?;
         let model = Arc::clone(&self.model);
         let lead = self.leads.entry(id.clone()).or_insert_with(|| Lead::new(&model, at_ms));
-        lead.active_ms = at_ms;
+        let last_ms = std::mem::replace(&mut lead.active_ms, at_ms);
         let evidence = Evidence::new(&model, history);
-        let (memory, decided) = look::look(&evidence, &lead.memory, at_ms, Why::Activity, at_ms);
+        let accepted = evidence.history.accepted.last().expect("just accepted");
+        let why = Why::Activity(accepted, &lead.evidence, last_ms);
+        let (memory, decided) = look::look(&evidence, &lead.memory, at_ms, why, at_ms);
         lead.evidence = evidence;
         lead.looked_at(memory, at_ms);
         self.say(&id, decided);
@@ -218,6 +223,16 @@ impl Reference {
             scores: (0..self.model.scores.len()).map(|score| reading.score(score)).collect(),
             lines: reading.lines(),
             facts: reading.facts(),
+            audiences: {
+                let audiences = self.model.audiences.iter().zip(&lead.memory.audiences);
+                audiences.filter(|(_, is_in)| **is_in).map(|(audience, _)| audience.name.clone()).collect()
+            },
+            verdicts: {
+                let verdicts = self.model.verdicts.iter().enumerate().filter(|(ix, _)| reading.verdict(*ix));
+                verdicts.map(|(_, verdict)| verdict.id.clone()).collect()
+            },
+            is_handed_over: lead.memory.sales.is_handed_over(),
+            response: lead.memory.sales.response(),
             expected_exit_ms: is_last.then(|| lead.expected_exit()).flatten(),
         })
     }

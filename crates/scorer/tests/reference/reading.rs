@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use num_bigint::BigInt;
 use ripen_model::Model;
-use ripen_model::compiled::{FitTable, VerdictHolds};
+use ripen_model::compiled::{Amount, FitTable, VerdictHolds};
 use ripen_model::expression::{Comparison, Expression, LeadPredicate, LeadTest, Measure};
 use ripen_records::LineKind;
 
@@ -31,11 +31,13 @@ pub(crate) struct Evidence {
     terms: Vec<Vec<Term>>,
     facts: Vec<FactMarks>,
     traits: Vec<Option<Known>>,
+    cooldowns: Vec<(usize, i64, i64)>,
+    holds: Vec<(usize, i64, i64)>,
     /// By group: how far its sum may be from a real number that fades, in thousandths of 2^-64.
     slack: Vec<i128>,
     /// The tests of scores, each once, and all others that time alone may change.
     score_tests: Vec<LeadTest>,
-    timed_tests: Vec<LeadTest>,
+    pub(crate) timed_tests: Vec<LeadTest>,
     /// What the groups were found to be at an instant.
     sums: RefCell<HashMap<i64, Rc<Vec<Vec<i128>>>>>,
 }
@@ -85,6 +87,8 @@ impl Evidence {
             timed_tests,
             facts: (0..model.facts.len()).map(|fact| history.fact(model, fact)).collect(),
             traits: (0..model.traits.len()).map(|ix| history.stored_trait(ix)).collect(),
+            cooldowns: history.cooldowns(model),
+            holds: history.holds(model),
             sums: RefCell::default(),
             model: Arc::clone(model),
             history,
@@ -122,9 +126,24 @@ impl Evidence {
                 _ => {}
             }
         }
+        ends.extend(self.cooldowns.iter().chain(&self.holds).map(|(_, _, until_ms)| until_ms));
         ends.retain(|end_ms| *end_ms > after_ms);
         ends
     }
+
+    /// Whether a stage cools down.
+    pub(crate) fn cools(&self, stage: usize, at_ms: i64) -> bool {
+        within(&self.cooldowns, stage, at_ms)
+    }
+
+    /// Whether a recycled stage's exit is not read.
+    pub(crate) fn is_held(&self, stage: usize, at_ms: i64) -> bool {
+        within(&self.holds, stage, at_ms)
+    }
+}
+
+fn within(times: &[(usize, i64, i64)], stage: usize, at_ms: i64) -> bool {
+    times.iter().any(|(of, from_ms, until_ms)| *of == stage && *from_ms <= at_ms && at_ms < *until_ms)
 }
 
 /// The tests of every condition: those of scores, and those of windows and ages, each once.
@@ -215,7 +234,7 @@ impl<'a> Reading<'a> {
                 prefix += sum;
             }
             let capped = capped(group, rounded(prefix));
-            line(LineKind::Cap, group.name.as_deref().unwrap_or_default(), capped - rounded(prefix));
+            line(LineKind::Cap, group.name.as_deref().unwrap_or(name), capped - rounded(prefix));
         }
         for (id, milli) in self.fits(score) {
             line(LineKind::Fit, id, milli);
@@ -341,6 +360,38 @@ impl<'a> Reading<'a> {
 
     pub(crate) fn stored_trait(&self, ix: usize) -> Option<&'a Known> {
         self.evidence.traits[ix].as_ref()
+    }
+
+    /// Probability of the stage times the amount, floored to millionths.
+    pub(crate) fn expected_value(&self) -> Option<i64> {
+        let value = self.model().value.as_ref()?;
+        let amount = match value.amount {
+            Amount::Stated(micros) => micros,
+            Amount::Trait(ix) => self.stored_trait(ix.ix())?.number()?,
+            Amount::Field(_) => return None,
+        };
+        let (stage, _) = self.place?;
+        let product = i128::from(amount) * i128::from(value.probability_micros[stage]);
+        i64::try_from(product.div_euclid(1_000_000)).ok()
+    }
+
+    /// The route: the first case of each attribute that holds; the topic is the first of the highest scores above 0.
+    pub(crate) fn attributes(&self) -> Vec<(String, String)> {
+        let route = &self.model().route;
+        let mut attributes = Vec::new();
+        for (name, cases) in &route.attributes {
+            if let Some((_, value)) = cases.iter().find(|(when, _)| self.holds(when)) {
+                attributes.push((name.clone(), value.clone()));
+            }
+        }
+        let highest =
+            route.topic.iter().map(|score| self.score(score.ix())).max().filter(|highest| *highest > 0);
+        if let Some(highest) = highest {
+            let topic =
+                route.topic.iter().find(|score| self.score(score.ix()) == highest).expect("the highest");
+            attributes.push(("topic".to_owned(), self.model().scores[topic.ix()].name.clone()));
+        }
+        attributes
     }
 
     pub(crate) fn holds(&self, condition: &LeadPredicate) -> bool {

@@ -76,6 +76,15 @@ impl Known {
         }
     }
 
+    /// As it travels with a hand-over.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Known::Boolean(truth) => truth.to_string(),
+            Known::List(parts) => parts.iter().map(Known::words).collect::<Vec<_>>().join(", "),
+            other => other.text().expect("a number or a text"),
+        }
+    }
+
     /// As a part of a key: 1 and "1" are one.
     pub(crate) fn key(&self) -> String {
         match self {

@@ -1,5 +1,7 @@
 //! Random models, as the text of a model file: every one of them compiles.
 
+mod beside;
+
 use super::dice::Dice;
 
 /// A model file by sections, so that a failing one can be cut down.
@@ -30,6 +32,41 @@ struct Author<'d> {
     groups: Vec<(String, usize)>,
     rules: Vec<Rule>,
     facts: usize,
+    stages: Vec<Nature>,
+    /// The score that bonuses feed.
+    bonus_score: Option<usize>,
+    has_answers: bool,
+    definitions: i64,
+    /// Whether each verdict is bound to an event.
+    verdicts: Vec<bool>,
+    /// Stages that hand over.
+    selling: Vec<usize>,
+    /// What the condition that is being written may read.
+    scope: Scope,
+}
+
+/// What is known of a stage before it is written.
+#[derive(Default)]
+struct Nature {
+    terminal: bool,
+    overrides: bool,
+    has_exit: bool,
+}
+
+/// What a condition may read beside what every one may.
+#[derive(Debug, Clone, Copy, Default)]
+struct Scope {
+    /// Not the score that bonuses feed.
+    bonus_free: bool,
+    disqualified: bool,
+    definitions: bool,
+    stage: bool,
+}
+
+impl Scope {
+    fn outward() -> Scope {
+        Scope { bonus_free: false, disqualified: true, definitions: true, stage: true }
+    }
 }
 
 const UNITS_S: [i64; 6] = [1, 10, 60, 900, 3_600, 21_600];
@@ -92,8 +129,22 @@ impl Draft {
         let late_s = unit_s * dice.number(&[3, 20, 90, 400]);
         let scores = SCORES[..dice.within(1, 4) as usize].to_vec();
         let facts = dice.within(0, 4) as usize;
-        let mut author =
-            Author { dice, unit_s, late_s, scores, groups: Vec::new(), rules: Vec::new(), facts };
+        let mut author = Author {
+            dice,
+            unit_s,
+            late_s,
+            scores,
+            groups: Vec::new(),
+            rules: Vec::new(),
+            facts,
+            stages: vec![Nature::default()],
+            bonus_score: None,
+            has_answers: false,
+            definitions: 0,
+            verdicts: Vec::new(),
+            selling: Vec::new(),
+            scope: Scope::default(),
+        };
         author.plan();
         Draft { unit_s, late_s, sections: author.sections() }
     }
@@ -140,12 +191,40 @@ impl Author<'_> {
             let facts = sets.collect();
             self.rules.push(Rule { once_per, has_field, max, windowed: false, facts });
         }
+        for _ in 1..self.dice.within(2, 7) {
+            let kind = self.dice.within(0, 12);
+            let overrides = self.dice.percent(15);
+            self.stages.push(Nature { terminal: kind == 0, overrides, has_exit: kind > 1 });
+        }
+        // Half of the models have nothing beside scores, rules and stages.
+        if self.dice.percent(50) {
+            return;
+        }
+        if self.scores.len() > 1 && self.dice.percent(50) {
+            self.bonus_score = Some(self.dice.within(0, self.scores.len() as i64) as usize);
+        }
+        self.has_answers = self.dice.percent(40);
+        self.definitions = self.dice.within(0, 3);
+        for _ in 0..self.dice.within(0, 4) {
+            let event_bound = self.dice.percent(50);
+            self.verdicts.push(event_bound);
+        }
+        self.selling = (1..self.stages.len()).filter(|_| self.dice.percent(50)).collect();
     }
 
     fn sections(&mut self) -> Vec<(&'static str, Vec<String>)> {
         // What reads rules is written before the rules: their `max` needs a reader.
-        let stages = self.stages();
-        vec![
+        let stages = self.stage_entries();
+        let mut readers = vec![("bonuses", self.bonuses()), ("definitions", self.definitions())];
+        readers.push(("disqualify", self.verdicts()));
+        if self.dice.percent(50) {
+            readers.push(("feedback", self.feedback()));
+            readers.push(("audiences", self.audiences()));
+            readers.push(("alerts", self.alerts()));
+            readers.push(("route", self.route()));
+            readers.push(("value", self.value()));
+        }
+        let mut sections = vec![
             ("time", self.time()),
             ("pages", vec!["thing: [\"/things/{thing_id}\"]".to_owned(), "shop: [/shop, /cart]".to_owned()]),
             ("lists", vec!["words: [north, 2, \"3\", true]".to_owned()]),
@@ -153,8 +232,17 @@ impl Author<'_> {
             ("groups", self.group_entries()),
             ("rules", (0..self.rules.len()).map(|ix| self.rule(ix)).collect()),
             ("fit", self.fits()),
+            ("frameworks", self.frameworks()),
             ("stages", stages),
-        ]
+            ("handover", self.handover()),
+            ("response", self.response()),
+        ];
+        sections.extend(readers);
+        sections
+    }
+
+    fn stage_name(&self, ix: usize) -> String {
+        if ix == 0 { "first".to_owned() } else { format!("stage{ix}") }
     }
 
     fn time(&mut self) -> Vec<String> {
@@ -262,6 +350,10 @@ impl Author<'_> {
         if !unset.is_empty() {
             text += &format!(", unset: [{}]", unset.join(", "));
         }
+        let lifted = self.lifted(10);
+        if !lifted.is_empty() {
+            text += &format!(", {lifted}");
+        }
         if self.dice.percent(10) {
             text += ", anonymous: ignore";
         }
@@ -282,31 +374,34 @@ impl Author<'_> {
         entries
     }
 
-    fn stages(&mut self) -> Vec<String> {
+    fn stage_entries(&mut self) -> Vec<String> {
+        let scope = Scope { stage: false, ..Scope::outward() };
         let mut entries = vec!["- {id: first, owner: marketing}".to_owned()];
-        for ix in 1..self.dice.within(2, 7) {
-            let enter = self.condition(2);
+        for ix in 1..self.stages.len() {
+            let enter = self.condition_in(scope);
             let mut text = format!("- {{id: stage{ix}, owner: sales, enter: \"{enter}\"");
-            match self.dice.within(0, 12) {
-                0 => text += ", terminal: true",
-                1 => {}
-                kind => {
-                    let exit = match kind {
-                        2..5 => format!("!({enter})"),
-                        _ => self.condition(2),
-                    };
-                    text += &format!(", exit: \"{exit}\"");
-                    if self.dice.percent(30) {
-                        text += &format!(", min_dwell: {}", self.duration(1, 12));
-                    }
+            if self.stages[ix].terminal {
+                text += ", terminal: true";
+            }
+            if self.stages[ix].has_exit {
+                let exit =
+                    if self.dice.percent(30) { format!("!({enter})") } else { self.condition_in(scope) };
+                text += &format!(", exit: \"{exit}\"");
+                if self.dice.percent(30) {
+                    text += &format!(", min_dwell: {}", self.duration(1, 12));
                 }
             }
-            if self.dice.percent(15) {
+            if self.stages[ix].overrides {
                 text += ", overrides: all";
             }
             entries.push(text + "}");
         }
         entries
+    }
+
+    fn condition_in(&mut self, scope: Scope) -> String {
+        self.scope = scope;
+        self.condition(2)
     }
 
     /// A condition on a lead.
@@ -322,6 +417,9 @@ impl Author<'_> {
     }
 
     fn atom(&mut self) -> String {
+        if let Some(atom) = self.dice.percent(35).then(|| self.wide_atom()).flatten() {
+            return atom;
+        }
         match self.dice.within(0, 12) {
             0..5 => self.score_atom(),
             5 | 6 if self.facts > 0 => format!("fact.fact{}", self.dice.within(0, self.facts as i64)),
@@ -335,7 +433,10 @@ impl Author<'_> {
 
     fn score_atom(&mut self) -> String {
         let comparison = self.comparison();
-        let scores: Vec<&str> = self.scores.clone();
+        let mut scores: Vec<&str> = self.scores.clone();
+        if let Some(score) = self.bonus_score.filter(|_| self.scope.bonus_free) {
+            scores.remove(score);
+        }
         let one = self.dice.within(0, scores.len() as i64) as usize;
         let threshold = match self.dice.within(0, 4) {
             0 => format!("{}.{:03}", self.dice.within(0, 20), self.dice.within(0, 1_000)),
