@@ -54,7 +54,8 @@ pub(crate) fn expected_exit_ms(plan: &Plan, lead: &Lead, at_ms: i64) -> Option<i
     let latched = clearing(plan, lead).find(|latched| latched.stage == lead.stage)?;
     let forget_ms = forget_ms(plan, lead, at_ms);
     match Watch::Clears(latched).change(plan, lead, at_ms, forget_ms, &mut Reading::default()) {
-        Found::At(exit_ms) => Some(exit_ms),
+        // What a late recycling latches although its exit holds is cleared at the next look, not at this one.
+        Found::At(exit_ms) => Some(exit_ms.max(at_ms.saturating_add(1))),
         Found::NotBefore(_) => None,
     }
 }

@@ -498,3 +498,27 @@ fn broken_bytes_are_refused_and_break_nothing() {
     let mut other = ripen_scorer::Shard::new();
     assert_eq!(other.restore_lead("anon:b", &bytes), Err(ripen_scorer::StateError::OtherLead));
 }
+
+#[test]
+fn an_exit_that_holds_already_is_announced_for_the_next_look() {
+    // The answer came so late that the stage is not kept any more: it is entered, and left a millisecond later.
+    check(
+        r#"
+apiVersion: ripen/v1
+model: {id: recycled, version: 1}
+rules:
+  - {id: call, event: call, set: {called: 1h}}
+stages:
+  - {id: new, owner: marketing}
+  - {id: warm, owner: marketing, enter: "fact.called", exit: "!fact.called"}
+feedback:
+  lost: {recycle_to: warm, for: 2h}
+"#,
+        "0h lost arrived=3h; 1d tick",
+        expect![[r#"
+            0d03:00:00.000 #1 new → warm, feedback:, leaves at 0d03:00:00.001
+            0d03:00:00.001 #2 warm → new, decay:
+            ends as new
+        "#]],
+    );
+}
