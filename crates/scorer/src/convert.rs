@@ -13,7 +13,8 @@ use ripen_model::expression::EventField;
 
 use crate::count;
 use crate::evidence::{self, Octave};
-use crate::lead::{BY_VISIT, EventName, FactMark, History, HistoryEntry, Key, Lead, RuleSets};
+use crate::history::{EventName, History, HistoryEntry};
+use crate::lead::{BY_VISIT, FactMark, Key, Lead, RuleSets};
 use crate::plan::{KeyUse, Plan};
 
 /// Where everything of one model stands in another one.

@@ -12,13 +12,14 @@ use uuid::Uuid;
 
 use crate::deadlines;
 use crate::evidence::{self, Decay};
-use crate::lead::{self, BY_VISIT, TraitValue};
+use crate::lead::{BY_VISIT, TraitValue};
 use crate::moment::Moment;
 use crate::outlook::{NEVER_CHANGES, View};
 use crate::plan::{Fed, KeyUse, Plan};
 use crate::sales::SalesStep;
 use crate::scores::{self, Reading};
 use crate::stages::{Changed, Evaluation};
+use crate::touches;
 
 /// The namespace of decision ids: UUIDv5 of `decisions.ripen` in the DNS namespace of RFC 9562, fixed for ever.
 const DECISIONS: Uuid = Uuid::from_u128(0x434e_042e_ed5b_5631_bf9b_9c40_1beb_4f77);
@@ -34,6 +35,13 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) historical: bool,
     /// The activity that decided; `None` at a deadline.
     pub(crate) moment: Option<&'a Moment<'a>>,
+}
+
+impl Circumstances<'_> {
+    /// No activity decided.
+    pub(crate) fn without_activity(cause: Cause, decided_at_ms: i64, historical: bool) -> Self {
+        Circumstances { cause, decided_at_ms, historical, moment: None }
+    }
 }
 
 /// The decisions of an evaluation, the first of them numbered `seq`; their number. `view.lead` is as it is afterwards.
@@ -231,7 +239,7 @@ fn history(view: &View<'_>) -> Vec<HistoryEntry> {
     entries
 }
 
-fn touch(touch: &lead::Touch) -> Touch {
+fn touch(touch: &touches::Touch) -> Touch {
     let text = |ix: usize| touch.texts[ix].as_deref().map(str::to_owned);
     Touch {
         t_ms: touch.t_ms,

@@ -122,12 +122,7 @@ impl Work {
                     lead.last_ms = at_ms;
                     scratch.reading.read(plan, lead, at_ms);
                     let goodbye = stages::leave_audiences(lead);
-                    let of = Circumstances {
-                        cause: Cause::Merge,
-                        decided_at_ms: *clock_ms,
-                        historical: *historical,
-                        moment: None,
-                    };
+                    let of = Circumstances::without_activity(Cause::Merge, *clock_ms, *historical);
                     let view = View { plan, lead, at_ms, now: &scratch.reading };
                     lead.seq += explain::decide(&view, &goodbye, lead.seq + 1, of, out);
                     lead.seq += 1;
@@ -229,12 +224,7 @@ impl Work {
         }
         scratch.reading.read(plan, lead, at_ms);
         let evaluation = stages::evaluate(plan, lead, at_ms, &scratch.reading, Occasion::Whole);
-        let of = Circumstances {
-            cause: Cause::Merge,
-            decided_at_ms: *clock_ms,
-            historical: *historical,
-            moment: None,
-        };
+        let of = Circumstances::without_activity(Cause::Merge, *clock_ms, *historical);
         let view = View { plan, lead, at_ms, now: &scratch.reading };
         lead.seq += explain::decide(&view, &evaluation, lead.seq + 1, of, out);
         lead.deadline_ms = deadlines::next_deadline_ms(plan, lead, at_ms, &mut scratch.reading);
@@ -276,12 +266,7 @@ impl Work {
                     lead.last_ms = at_ms;
                     scratch.reading.read(plan, lead, at_ms);
                     let end = stages::end_life(lead);
-                    let of = Circumstances {
-                        cause: Cause::Erased,
-                        decided_at_ms: *clock_ms,
-                        historical: *historical,
-                        moment: None,
-                    };
+                    let of = Circumstances::without_activity(Cause::Erased, *clock_ms, *historical);
                     let view = View { plan, lead, at_ms, now: &scratch.reading };
                     explain::decide(&view, &end, lead.seq + 1, of, out);
                 }

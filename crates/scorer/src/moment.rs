@@ -11,8 +11,9 @@ use ripen_model::{canonical_text, plain_decimal_micros};
 use ripen_records::{Activity, Origin, Text, Value};
 
 use crate::calendar;
-use crate::lead::{Touch, TraitList, TraitValue};
+use crate::lead::{TraitList, TraitValue};
 use crate::plan::{Plan, VISIT_STARTED, source_field};
+use crate::touches::Touch;
 use crate::visit::Stamp;
 
 /// Texts of a trait are cut here, in bytes; ingest cuts at the same length or earlier.

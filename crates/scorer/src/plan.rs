@@ -14,7 +14,7 @@ use ripen_model::compiled::{
 };
 use ripen_model::expression::{Comparison, EventField, LeadPredicate, LeadTest, Test};
 
-use crate::lead::{EventName, History};
+use crate::history::{EventName, History};
 
 /// The name of the derived activity that opens a visit.
 pub(crate) const VISIT_STARTED: &str = "visit_started";

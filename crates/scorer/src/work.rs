@@ -11,9 +11,10 @@ use crate::deadlines;
 use crate::error::{FilterReason, Refused, StateError};
 use crate::evidence;
 use crate::explain::{self, Circumstances};
+use crate::history::{EventName, HistoryEntry};
 use crate::identity::{ERASURE_MS, Sent};
 use crate::layout::{self, Encoding};
-use crate::lead::{BY_VISIT, EventName, HistoryEntry, Lead, NEVER, Standing};
+use crate::lead::{BY_VISIT, Lead, NEVER, Standing};
 use crate::lead_key::{Base, LeadKey};
 use crate::moment::{Moment, PageMemo};
 use crate::outlook::View;
@@ -149,7 +150,7 @@ impl Work {
             } else {
                 explain::cause_of_deadline(&view, &mut scratch.then)
             };
-            let of = Circumstances { cause, decided_at_ms: *clock_ms, historical: *historical, moment: None };
+            let of = Circumstances::without_activity(cause, *clock_ms, *historical);
             lead.seq += explain::decide(&view, &evaluation, lead.seq + 1, of, out);
         }
         if is_forgotten {
@@ -192,12 +193,7 @@ impl Work {
         scratch.reading.read(plan, lead, at_ms);
         let mut evaluation = stages::evaluate(plan, lead, at_ms, &scratch.reading, Occasion::Whole);
         evaluation.gone = gone.stage;
-        let of = Circumstances {
-            cause: Cause::ModelChange,
-            decided_at_ms: *clock_ms,
-            historical: *historical,
-            moment: None,
-        };
+        let of = Circumstances::without_activity(Cause::ModelChange, *clock_ms, *historical);
         let view = View { plan, lead, at_ms, now: &scratch.reading };
         let mut seq = lead.seq + explain::decide(&view, &evaluation, lead.seq + 1, of, out);
         for audience in gone.audiences {

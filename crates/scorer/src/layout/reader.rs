@@ -1,0 +1,237 @@
+//! Reads a lead's bytes forward, whatever they are.
+
+use ripen_model::Model;
+
+use super::{
+    COUNTS, EARLIEST, HAS_CLOCK, HAS_FIRST_TOUCH, HAS_GAP, HAS_LAST_TOUCH, HAS_SESSION, HAS_STAY, HAS_VALUE,
+    LATEST, RARE, STRAY, current_octave,
+};
+use crate::error::StateError;
+use crate::evidence::Octave;
+use crate::lead::{
+    AlertMark, Cleared, Clock, FactMark, Key, Latch, Lead, NEVER, Remembered, StageUntil, Stay, StoredTrait,
+    TraitList, TraitValue, Visit,
+};
+use crate::plan::Plan;
+use crate::touches::Touch;
+
+/// Reads forward over bytes that may be anything.
+pub(super) struct Reader<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn take(&mut self, bytes: usize) -> Result<&'a [u8], StateError> {
+        let taken = self.bytes.get(self.at..self.at + bytes);
+        self.at += bytes;
+        taken.ok_or(StateError::Truncated { bytes: self.bytes.len() })
+    }
+
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], StateError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    pub(super) fn u8(&mut self) -> Result<u8, StateError> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    pub(super) fn u16(&mut self) -> Result<u16, StateError> {
+        Ok(u16::from_le_bytes(self.array()?))
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, StateError> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    pub(super) fn u64(&mut self) -> Result<u64, StateError> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    pub(super) fn instant(&mut self) -> Result<i64, StateError> {
+        let six: [u8; 6] = self.array()?;
+        let mut eight = [0; 8];
+        eight[2..].copy_from_slice(&six);
+        // Shifting back down carries the sign.
+        Ok(match i64::from_le_bytes(eight) >> 16 {
+            LATEST => i64::MAX,
+            EARLIEST => i64::MIN,
+            at_ms => at_ms,
+        })
+    }
+
+    pub(super) fn place(&mut self, what: &'static str, len: usize) -> Result<u16, StateError> {
+        let ix = self.u16()?;
+        if usize::from(ix) < len { Ok(ix) } else { Err(StateError::Unknown { what, ix: u64::from(ix) }) }
+    }
+
+    pub(super) fn lists(
+        &mut self,
+        plan: &Plan,
+        lead: &mut Lead,
+        counts: [usize; COUNTS],
+    ) -> Result<(), StateError> {
+        let [latches, facts, evidence, remembered, sets, keys, summed, traits, history] = counts;
+        let Model { stages, facts: known_facts, rules, traits: known_traits, .. } = &*plan.model;
+        self.fill(&mut lead.latches, latches, |r| {
+            Ok(Latch { stage: r.place("stage", stages.len())?, since_ms: r.instant()? })
+        })?;
+        self.fill(&mut lead.facts, facts, |r| {
+            Ok(FactMark { fact: r.place("fact", known_facts.len())?, ttl: r.u8()?, t_ms: r.instant()? })
+        })?;
+        let last_ms = lead.last_ms;
+        self.fill(&mut lead.evidence, evidence, |r| {
+            let slot = r.place("slot", plan.slots.len())?;
+            let k = current_octave(plan, slot, last_ms) - i64::from(r.u8()?);
+            Ok(Octave { slot, k, weight: r.u64()? })
+        })?;
+        self.fill(&mut lead.remembered, remembered, |r| {
+            Ok(Remembered { t_ms: r.instant()?, id: r.u64()?, set: r.place("set", sets)? })
+        })?;
+        for _ in 0..sets {
+            let rules = self.u16()?;
+            lead.sets.0.push(rules);
+            for _ in 0..rules {
+                let rule = self.u16()?;
+                lead.sets.0.push(rule);
+            }
+        }
+        let mut strays = 0;
+        let events = &lead.remembered;
+        self.fill(&mut lead.keys, keys, |r| {
+            let (rule, key, place) = (r.place("rule", rules.len())?, r.u64()?, r.u16()?);
+            if place == STRAY {
+                strays += 1;
+                return Ok(Key { rule, key, t_ms: NEVER, id: 0, summed: 0 });
+            }
+            let unknown = StateError::Unknown { what: "event", ix: u64::from(place) };
+            let event = events.get(usize::from(place)).ok_or(unknown)?;
+            Ok(Key { rule, key, t_ms: event.t_ms, id: event.id, summed: 0 })
+        })?;
+        if strays > 0 {
+            for key in lead.keys.iter_mut().filter(|key| key.t_ms == NEVER) {
+                (key.t_ms, key.id) = (self.instant()?, self.u64()?);
+            }
+        }
+        for _ in 0..summed {
+            let place = usize::from(self.place("key", keys)?);
+            lead.keys[place].summed = self.u64()? as i64;
+        }
+        self.fill(&mut lead.traits, traits, |r| {
+            let ix = r.place("trait", known_traits.len())?;
+            Ok(StoredTrait { ix, t_ms: r.instant()?, id: r.u64()?, value: r.value()? })
+        })?;
+        lead.history.0.extend(self.take(history)?);
+        Ok(())
+    }
+
+    pub(super) fn fill<T>(
+        &mut self,
+        list: &mut Vec<T>,
+        len: usize,
+        mut read: impl FnMut(&mut Self) -> Result<T, StateError>,
+    ) -> Result<(), StateError> {
+        list.clear();
+        // Every element takes a byte or more: a lying count cannot make this large.
+        list.reserve(len.min(self.bytes.len()));
+        for _ in 0..len {
+            list.push(read(self)?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn visit(&mut self, flags: u16) -> Result<Visit, StateError> {
+        Ok(Visit {
+            number: self.u32()?,
+            pages: self.u32()?,
+            start_ms: self.instant()?,
+            last_ms: self.instant()?,
+            gap_ms: if flags & HAS_GAP != 0 { Some(self.instant()?) } else { None },
+            session: if flags & HAS_SESSION != 0 { Some(self.u64()?) } else { None },
+        })
+    }
+
+    pub(super) fn sales(&mut self, plan: &Plan, lead: &mut Lead, flags: u16) -> Result<(), StateError> {
+        if flags & HAS_STAY != 0 {
+            lead.stay = Some(Stay { since_ms: self.instant()?, is_handed_over: self.u8()? != 0 });
+        }
+        if flags & HAS_CLOCK != 0 {
+            lead.clock = Some(Clock {
+                stage: self.place("stage", plan.model.stages.len())?,
+                start_ms: self.instant()?,
+                steps: self.u8()?,
+                is_answered: self.u8()? != 0,
+            });
+        }
+        if flags & HAS_VALUE != 0 {
+            lead.value_micros = self.u64()? as i64;
+        }
+        if flags & HAS_FIRST_TOUCH != 0 {
+            lead.touches.first = Some(Box::new(self.touch()?));
+        }
+        if flags & HAS_LAST_TOUCH != 0 {
+            lead.touches.last = Some(Box::new(self.touch()?));
+        }
+        Ok(())
+    }
+
+    pub(super) fn touch(&mut self) -> Result<Touch, StateError> {
+        let (t_ms, id, present) = (self.instant()?, self.u64()?, self.u8()?);
+        let mut texts: [Option<Box<str>>; Touch::TEXTS] = Default::default();
+        for (_, text) in texts.iter_mut().enumerate().filter(|(ix, _)| present & (1 << ix) != 0) {
+            let bytes = usize::from(self.u8()?);
+            *text = Some(std::str::from_utf8(self.take(bytes)?).map_err(|_| StateError::Text)?.into());
+        }
+        Ok(Touch { t_ms, id, texts })
+    }
+
+    pub(super) fn rare(&mut self, plan: &Plan, lead: &mut Lead) -> Result<(), StateError> {
+        let [cooldowns, holds, clears, verdicts, audiences, alerts] = self.array::<RARE>()?.map(usize::from);
+        let model = &plan.model;
+        let stage_until = |r: &mut Self| {
+            Ok(StageUntil { stage: r.place("stage", model.stages.len())?, until_ms: r.instant()? })
+        };
+        self.fill(&mut lead.cooldowns, cooldowns, stage_until)?;
+        self.fill(&mut lead.holds, holds, stage_until)?;
+        self.fill(&mut lead.clears, clears, |r| {
+            Ok(Cleared { score: r.place("score", model.scores.len())?, t_ms: r.instant()? })
+        })?;
+        self.fill(&mut lead.verdicts, verdicts, |r| r.place("verdict", model.verdicts.len()))?;
+        self.fill(&mut lead.audiences, audiences, |r| r.place("audience", model.audiences.len()))?;
+        self.fill(&mut lead.alerts, alerts, |r| {
+            let alert = r.place("alert", model.alerts.len())?;
+            Ok(AlertMark { alert, is_on: r.u8()? != 0, fired_ms: r.instant()? })
+        })
+    }
+
+    pub(super) fn text(&mut self) -> Result<&'a str, StateError> {
+        let bytes = usize::from(self.u16()?);
+        std::str::from_utf8(self.take(bytes)?).map_err(|_| StateError::Text)
+    }
+
+    pub(super) fn value(&mut self) -> Result<TraitValue, StateError> {
+        let tag = self.u8()?;
+        if tag != 3 {
+            return self.scalar(tag);
+        }
+        let elements = usize::from(self.u16()?);
+        let element = |r: &mut Self| {
+            let tag = r.u8()?;
+            r.scalar(tag)
+        };
+        let mut list = Vec::new();
+        self.fill(&mut list, elements, element)?;
+        Ok(TraitValue::List(TraitList(list)))
+    }
+
+    pub(super) fn scalar(&mut self, tag: u8) -> Result<TraitValue, StateError> {
+        match tag {
+            0 => Ok(TraitValue::Boolean(self.u8()? != 0)),
+            1 => Ok(TraitValue::Number(self.u64()? as i64)),
+            2 => Ok(TraitValue::Text(self.text()?.into())),
+            tag => Err(StateError::Unknown { what: "value tag", ix: u64::from(tag) }),
+        }
+    }
+}
