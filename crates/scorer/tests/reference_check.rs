@@ -2,15 +2,16 @@
 //!
 //! `RIPEN_HISTORIES=100000` makes the run long, `RIPEN_SEED=17` runs one case alone.
 
+mod random;
 mod reference;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use reference::dice::Dice;
-use reference::draft::Draft;
-use reference::events::{Step, history};
+use random::dice::Dice;
+use random::draft::Draft;
+use random::events::{Step, history};
 use reference::reading::Line;
 use reference::{Changed, Decided, Reference, Refusal, Said, SalesStep, power};
 use ripen_model::{Model, compile};

@@ -2,9 +2,6 @@
 //! accepted activities, by definition, each time anew. It shares no code with the core and is as naive as time
 //! allows; only decisions that have memory (stages, visits, remembered ids) are kept from one look to the next.
 
-pub(crate) mod dice;
-pub(crate) mod draft;
-pub(crate) mod events;
 mod history;
 mod look;
 pub(crate) mod power;
