@@ -4,7 +4,7 @@ mod hot;
 mod measure;
 
 use measure::{figure, resident_bytes};
-use ripen_records::{Activity, ActivityRecord, Input, Origin, Page, Text};
+use ripen_records::ActivityRecord;
 use ripen_scorer::{Applied, Budget};
 
 const LEADS: usize = 1_000_000;
@@ -49,7 +49,7 @@ fn measure_leads(case: usize) {
                 round => format!("{}{round}", pages[n as usize % 3]),
             };
             let at = START_MS + (lead as i64) / 10 + n * 60_000;
-            let record = ActivityRecord::Activity(activity(&id, &event_id, &path, at));
+            let record = ActivityRecord::Activity(hot::page_view(&id, &event_id, &path, at));
             let applied = shard.apply(&id, &record, at, &mut Budget::new(10_000), &mut Vec::new());
             assert!(matches!(applied, Ok(Applied::Accepted { counted: 1.., .. })), "{applied:?}");
         }
@@ -65,23 +65,5 @@ fn measure_leads(case: usize) {
     if activities == 3 {
         let typical = model.typical_bytes_per_lead() as f64;
         figure(&format!("state_{name}_over_typical"), "times", &[per_lead / typical]);
-    }
-}
-
-fn activity<'a>(id: &'a str, event_id: &'a str, path: &'a str, at: i64) -> Activity<'a> {
-    Activity {
-        event_id: Text::from(event_id),
-        name: Text::from("page_view"),
-        t_ms: at,
-        arrival_ms: at,
-        clamped: false,
-        origin: Origin::Web,
-        ids: vec![Text::from(id)],
-        session: None,
-        page: Some(Page { path: Some(Text::from(path)), ..Page::default() }),
-        utm: None,
-        properties: Vec::new(),
-        traits: Vec::new(),
-        input: Input { topic: Text::from("clickstream"), partition: 0, offset: 0 },
     }
 }

@@ -8,7 +8,9 @@ use ripen::demo::Traffic;
 use ripen_ingest::{Arrival, Format, Ingest, Limits, Needed, NeededField, Outcome, PageFields, Source};
 use ripen_model::Model;
 use ripen_model::compiled::PageReads;
-use ripen_records::{ActivityRecord, Decision, Switch, Text, decode_activity, encode_activity};
+use ripen_records::{
+    Activity, ActivityRecord, Decision, Input, Origin, Page, Switch, Text, decode_activity, encode_activity,
+};
 use ripen_scorer::{Applied, Budget, SEMANTICS, STATE_FORMAT, Shard};
 
 /// Records of one transaction.
@@ -150,5 +152,24 @@ impl Hot {
             assert!(!matches!(applied, Ok(Applied::More) | Err(_)), "{applied:?}");
             *decided += decisions.len();
         });
+    }
+}
+
+/// A page view as ingest writes it.
+pub fn page_view<'a>(id: &'a str, event_id: &'a str, path: &'a str, at: i64) -> Activity<'a> {
+    Activity {
+        event_id: Text::from(event_id),
+        name: Text::from("page_view"),
+        t_ms: at,
+        arrival_ms: at,
+        clamped: false,
+        origin: Origin::Web,
+        ids: vec![Text::from(id)],
+        session: None,
+        page: Some(Page { path: Some(Text::from(path)), ..Page::default() }),
+        utm: None,
+        properties: Vec::new(),
+        traits: Vec::new(),
+        input: Input { topic: Text::from("clickstream"), partition: 0, offset: 0 },
     }
 }
