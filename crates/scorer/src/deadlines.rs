@@ -14,13 +14,22 @@ use crate::stages::forget_ms;
 /// step for each of their atoms; only sums of parts that move in opposite directions may need many.
 const STEPS: u32 = 256;
 
-/// The first instant, after `at_ms`, at which anything changes by itself or the lead is forgotten; an earlier one only
-/// if the search for it gave up. `reading` is used up.
-pub(crate) fn next_deadline_ms(plan: &Plan, lead: &Lead, at_ms: i64, reading: &mut Reading) -> i64 {
+/// The first instant, after that of the view, at which anything changes by itself or the lead is forgotten; an earlier
+/// one only if the search for it gave up. `room` is there to read in.
+pub(crate) fn next_deadline_ms(view: &View<'_>, room: &mut Reading) -> i64 {
+    let View { plan, lead, at_ms, now } = *view;
     let mut soonest_ms = forget_ms(plan, lead, at_ms);
     for watch in watched(plan, lead) {
-        soonest_ms = match watch.change(plan, lead, at_ms, soonest_ms, reading) {
-            Found::At(change_ms) | Found::NotBefore(change_ms) => soonest_ms.min(change_ms),
+        // A decision that was just made may have looked for the exit from the lead's stage already.
+        let known_ms = match &watch {
+            Watch::Clears(latched) if latched.stage == lead.stage => now.exit_ms.get().copied().flatten(),
+            _ => None,
+        };
+        soonest_ms = match known_ms {
+            Some(exit_ms) => soonest_ms.min(exit_ms),
+            None => match watch.change(view, soonest_ms, room) {
+                Found::At(change_ms) | Found::NotBefore(change_ms) => soonest_ms.min(change_ms),
+            },
         };
     }
     soonest_ms.max(at_ms + 1)
@@ -50,14 +59,17 @@ pub(crate) fn deadline_stands(
 
 /// The exact instant at which the latch of the lead's stage clears if nothing more happens; `None` if it does
 /// not before the lead is forgotten, or if it could not be found.
-pub(crate) fn expected_exit_ms(plan: &Plan, lead: &Lead, at_ms: i64) -> Option<i64> {
-    let latched = clearing(plan, lead).find(|latched| latched.stage == lead.stage)?;
-    let forget_ms = forget_ms(plan, lead, at_ms);
-    match Watch::Clears(latched).change(plan, lead, at_ms, forget_ms, &mut Reading::default()) {
-        // What a late recycling latches although its exit holds is cleared at the next look, not at this one.
-        Found::At(exit_ms) => Some(exit_ms.max(at_ms.saturating_add(1))),
-        Found::NotBefore(_) => None,
-    }
+pub(crate) fn expected_exit_ms(view: &View<'_>) -> Option<i64> {
+    *view.now.exit_ms.get_or_init(|| {
+        let View { plan, lead, at_ms, .. } = *view;
+        let latched = clearing(plan, lead).find(|latched| latched.stage == lead.stage)?;
+        let forget_ms = forget_ms(plan, lead, at_ms);
+        match Watch::Clears(latched).change(view, forget_ms, &mut Reading::default()) {
+            // What a late recycling latches although its exit holds is cleared at the next look, not at this one.
+            Found::At(exit_ms) => Some(exit_ms.max(at_ms.saturating_add(1))),
+            Found::NotBefore(_) => None,
+        }
+    })
 }
 
 /// Something that may change without an activity.
@@ -133,12 +145,12 @@ fn clearing<'p>(plan: &'p Plan, lead: &'p Lead) -> impl Iterator<Item = Latched<
 }
 
 impl Watch<'_> {
-    /// When it changes by itself, looked for from `from_ms` up to `until_ms`.
-    fn change(&self, plan: &Plan, lead: &Lead, from_ms: i64, until_ms: i64, reading: &mut Reading) -> Found {
-        let mut at_ms = from_ms;
+    /// When it changes by itself, looked for from the view's instant up to `until_ms`.
+    fn change(&self, view: &View<'_>, until_ms: i64, room: &mut Reading) -> Found {
+        let View { plan, lead, at_ms, .. } = *view;
+        let mut at_ms = at_ms;
+        let mut outlook = self.outlook(view);
         for _ in 0..STEPS {
-            reading.read(plan, lead, at_ms);
-            let outlook = self.outlook(&View { plan, lead, at_ms, now: reading });
             if outlook.truth {
                 return Found::At(at_ms);
             }
@@ -146,6 +158,8 @@ impl Watch<'_> {
                 return Found::NotBefore(until_ms);
             }
             at_ms = outlook.next_ms;
+            room.read(plan, lead, at_ms);
+            outlook = self.outlook(&View { plan, lead, at_ms, now: room });
         }
         Found::NotBefore(at_ms)
     }

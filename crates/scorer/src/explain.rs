@@ -162,7 +162,7 @@ fn decision(view: &View<'_>, seq: u32, change: Change, of: Circumstances<'_>) ->
         owner: stage.owner.clone(),
         next_step: stage.next_step.clone(),
         scores: scores_of(plan, &view.now.milli),
-        expected_exit_at_ms: deadlines::expected_exit_ms(plan, lead, at_ms),
+        expected_exit_at_ms: deadlines::expected_exit_ms(view),
         expected_value_micros: expected_value_micros(view),
         value_micros: lead.value_micros,
         attributes: attributes(view),

@@ -227,7 +227,8 @@ impl Work {
         let of = Circumstances::without_activity(Cause::Merge, *clock_ms, *historical);
         let view = View { plan, lead, at_ms, now: &scratch.reading };
         lead.seq += explain::decide(&view, &evaluation, lead.seq + 1, of, out);
-        lead.deadline_ms = deadlines::next_deadline_ms(plan, lead, at_ms, &mut scratch.reading);
+        let view = View { plan, lead, at_ms, now: &scratch.reading };
+        lead.deadline_ms = deadlines::next_deadline_ms(&view, &mut scratch.then);
         let deadline_ms = lead.deadline_ms;
         self.timers.arm(Timer { deadline_ms, key });
         Ok(Applied::Merged)

@@ -1,6 +1,8 @@
 //! Scores at an instant: evidence times points, caps, bonuses, fits, the framework and ranges, in thousandths
 //! (S5–S7).
 
+use std::cell::OnceCell;
+
 use ripen_model::compiled::{Criterion, FitTable, Framework, ScoreIx};
 use ripen_model::expression::{FieldValue, List};
 use ripen_model::plain_decimal_micros;
@@ -24,12 +26,15 @@ pub(crate) struct Reading {
     bonuses: Vec<i64>,
     decays: Vec<Decay>,
     sums: Vec<i128>,
+    /// When the lead leaves its stage as things stand at this instant, once somebody has asked.
+    pub(crate) exit_ms: OnceCell<Option<i64>>,
 }
 
 impl Reading {
     /// Reads every score of a lead at an instant.
     pub(crate) fn read(&mut self, plan: &Plan, lead: &Lead, at_ms: i64) {
         let model = &plan.model;
+        self.exit_ms = OnceCell::new();
         self.decays.clear();
         for score in &model.scores {
             // Scores often share a half-life; the power is the dear part.

@@ -110,7 +110,7 @@ pub(crate) fn view(plan: &Plan, lead: &Lead, at_ms: i64) -> LeadView {
         expected_value_micros: explain::expected_value_micros(&view),
         attributes: explain::attributes(&view),
         next_step: stage.next_step.clone(),
-        expected_exit_at_ms: deadlines::expected_exit_ms(plan, lead, at_ms),
+        expected_exit_at_ms: deadlines::expected_exit_ms(&view),
         deadline_ms: Some(lead.deadline_ms).filter(|deadline_ms| *deadline_ms != i64::MAX),
     }
 }

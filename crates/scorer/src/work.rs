@@ -52,7 +52,7 @@ pub(crate) struct Work {
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub(crate) reading: Reading,
-    then: Reading,
+    pub(crate) then: Reading,
     effects: Effects,
     pub(crate) encoding: Encoding,
 }
@@ -156,7 +156,8 @@ impl Work {
         if is_forgotten {
             touched.is_removed = true;
         } else {
-            lead.deadline_ms = deadlines::next_deadline_ms(plan, lead, at_ms, &mut scratch.reading);
+            let view = View { plan, lead, at_ms, now: &scratch.reading };
+            lead.deadline_ms = deadlines::next_deadline_ms(&view, &mut scratch.then);
             self.timers.arm(Timer { deadline_ms: lead.deadline_ms, key: timer.key });
         }
         touched.is_changed = true;
@@ -201,7 +202,8 @@ impl Work {
             out.push(explain::left_gone_audience(&view, audience, seq, of));
         }
         lead.seq = seq;
-        lead.deadline_ms = deadlines::next_deadline_ms(plan, lead, at_ms, &mut scratch.reading);
+        let view = View { plan, lead, at_ms, now: &scratch.reading };
+        lead.deadline_ms = deadlines::next_deadline_ms(&view, &mut scratch.then);
         let deadline_ms = lead.deadline_ms;
         self.timers.arm(Timer { deadline_ms, key });
         Ok(true)
@@ -314,7 +316,8 @@ impl Work {
         let view = View { plan, lead, at_ms, now: &scratch.reading };
         lead.seq += explain::decide(&view, &evaluation, lead.seq + 1, of, out);
         if !deadlines::deadline_stands(plan, lead, at_ms, &scratch.reading, &mut scratch.then) {
-            let deadline_ms = deadlines::next_deadline_ms(plan, lead, at_ms, &mut scratch.reading);
+            let view = View { plan, lead, at_ms, now: &scratch.reading };
+            let deadline_ms = deadlines::next_deadline_ms(&view, &mut scratch.then);
             if deadline_ms != lead.deadline_ms {
                 lead.deadline_ms = deadline_ms;
                 self.timers.arm(Timer { deadline_ms, key });
