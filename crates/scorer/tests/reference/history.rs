@@ -342,8 +342,12 @@ impl History {
         newest_of(newest.into_values().collect(), model.rules[rule].max)
     }
 
-    /// The matches of a rule that windows see: of an event id that came again, the newest.
+    /// The matches of a rule that windows see. A rule without keys holds one match for each event id: of one that came
+    /// again, the newest.
     pub(crate) fn held(&self, model: &Model, rule: usize) -> Vec<Counted> {
+        if !matches!(model.rules[rule].recurrence, Recurrence::Every) {
+            return self.counted(model, rule);
+        }
         let mut newest: BTreeMap<u64, Counted> = BTreeMap::new();
         for found in self.counted(model, rule) {
             let held = newest.entry(found.id).or_insert(found);

@@ -295,9 +295,9 @@ impl Author<'_> {
         match self.dice.within(0, 10) {
             0 => "10000".to_owned(),
             1 => format!("{}", self.dice.within(1, 4)),
-            2 => format!("-{}.{}", self.dice.within(0, 9), self.dice.within(0, 999)),
+            2 => format!("-{}.{}", self.dice.within(0, 9), self.dice.within(1, 999)),
             3 => format!("-{}", self.dice.within(1, 30)),
-            _ => format!("{}.{:03}", self.dice.within(0, 30), self.dice.within(0, 1_000)),
+            _ => format!("{}.{:03}", self.dice.within(0, 30), self.dice.within(1, 1_000)),
         }
     }
 
