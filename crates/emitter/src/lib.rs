@@ -79,14 +79,14 @@ impl EmitOptions {
 
 /// Hands the outward records of a decision to `out`, the transition before the profile.
 ///
-/// A stage change gives both; the end of a life (forgotten, erased, merged into another lead) gives a tombstone
+/// A change of stage gives both; the end of a life (forgotten, erased, merged into another lead) gives a tombstone
 /// in place of the profile. Every other change has no outward contract here and gives nothing.
 pub fn emit(decision: &Decision, options: &EmitOptions, mut out: impl FnMut(Outward)) {
     if decision.historical && !options.deliver_historical {
         return;
     }
     let stage_change = stage_change(decision);
-    if let Some(change) = stage_change {
+    if let Some(change) = stage_change.filter(|change| change.from != change.to) {
         out(Outward {
             topic: OutwardTopic::Transitions,
             key: decision.lead.clone(),
@@ -114,7 +114,8 @@ pub fn emit(decision: &Decision, options: &EmitOptions, mut out: impl FnMut(Outw
 /// A stage change as one line of JSON, without the line's end: the very body of its transition. `None` for a
 /// decision that changes no stage.
 pub fn transition_line(decision: &Decision) -> Option<String> {
-    stage_change(decision).map(|change| transition::body(decision, change))
+    let change = stage_change(decision).filter(|change| change.from != change.to)?;
+    Some(transition::body(decision, change))
 }
 
 fn stage_change(decision: &Decision) -> Option<&StageChange> {
@@ -124,8 +125,8 @@ fn stage_change(decision: &Decision) -> Option<&StageChange> {
     }
 }
 
-/// Whether the lead is gone afterwards. The stage change of a lead that is forgotten or erased is its last
-/// decision but for audiences, which come before.
+/// Whether the lead is gone afterwards. The stage change of a lead that is forgotten or erased is its last decision; one
+/// that ends in the first stage has it all the same, from there to there, and only its profile tells of it.
 fn ends_life(decision: &Decision) -> bool {
     matches!(decision.change, Change::MergedInto(_))
         || matches!(decision.cause, Cause::Forgotten | Cause::Erased) && stage_change(decision).is_some()

@@ -38,6 +38,12 @@ fn the_end_of_a_life_is_a_tombstone() {
         let topics: Vec<_> = records.iter().map(|r| (r.topic, r.value.is_some())).collect();
         assert_eq!(topics, [(OutwardTopic::Transitions, true), (OutwardTopic::Profiles, false)], "{cause:?}");
     }
+    let Change::StageChange(change) = cooling().change else { panic!("a change of stage") };
+    let stayed = Change::StageChange(StageChange { to: change.from.clone(), ..change });
+    let ended = Decision { change: stayed, cause: Cause::Forgotten, ..cooling() };
+    let topics: Vec<_> = emitted(&ended).iter().map(|r| (r.topic, r.value.is_some())).collect();
+    assert_eq!(topics, [(OutwardTopic::Profiles, false)], "a life that ends in the first stage");
+    assert_eq!(transition_line(&ended), None);
     let merged =
         Decision { change: Change::MergedInto("crm:c-1".into()), cause: Cause::Merge, ..promotion() };
     let topics: Vec<_> = emitted(&merged).iter().map(|r| (r.topic, r.value.is_some())).collect();

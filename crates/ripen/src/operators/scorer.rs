@@ -140,7 +140,9 @@ impl ScorerOperator {
 
     fn write_decisions(&mut self, out: &mut Outbox) {
         for decision in &self.decisions {
-            if let Change::StageChange(change) = &decision.change {
+            if let Change::StageChange(change) = &decision.change
+                && change.from != change.to
+            {
                 self.transitions.add(&change.from, &change.to, decision.cause);
             }
             self.encoded.clear();
