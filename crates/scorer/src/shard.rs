@@ -442,7 +442,10 @@ fn next(active: Option<&Active>, epoch: u32, model: Arc<Model>, switched_ms: i64
         Some(active) if active.plan.model.hash == model.hash => {
             active.replaced_by(epoch.max(active.epoch), Arc::clone(&active.plan), active.switched_ms)
         }
-        Some(active) => active.replaced_by(epoch, Arc::new(Plan::new(model)), switched_ms),
+        // Leads tell by their epoch which model they stand under: two models never share one.
+        Some(active) => {
+            active.replaced_by(epoch.max(active.epoch + 1), Arc::new(Plan::new(model)), switched_ms)
+        }
         None => Active::new(epoch, Arc::new(Plan::new(model)), switched_ms),
     }
 }

@@ -415,6 +415,31 @@ mod tests {
     }
 
     #[test]
+    fn another_model_holds_from_its_switch_and_a_tick_brings_the_leads_to_it() {
+        let file = include_str!("../../../../models/auto-dealer.yaml");
+        let next = file.replace("enter: \"fact.magnet\"", "enter: \"fact.won\"\n    exit: \"!fact.won\"");
+        let hash = |file: &str| ripen_model::compile("auto-dealer.yaml", file).expect("it compiles").hash;
+        let mut scorer = scorer_with_a_lead(&hash(file), file);
+        let (mut out, to) = (Outbox::default(), switch(&hash(&next), SEMANTICS));
+        let unknown = scorer.apply(&record("activities", None, &to, DAY_MS), &mut out);
+        assert!(matches!(unknown, Outcome::Blocked(_)), "the model has not come yet: {unknown:?}");
+        scorer.table_record("", hash(&next).as_bytes(), Some(next.as_bytes()));
+        assert_eq!(scorer.apply(&record("activities", None, &to, DAY_MS), &mut out), Outcome::Applied);
+        assert_eq!(scorer.next_deadline(0), Some(DAY_MS + 1), "there are leads to bring along");
+        assert_eq!(out.len(), 0, "the switch itself decides nothing");
+        scorer.tick(0, DAY_MS + 1, &mut out);
+        let tick = out.get(0).value.expect("a tick").to_vec();
+        out.clear();
+        assert_eq!(scorer.apply(&record("activities", None, &tick, DAY_MS + 1), &mut out), Outcome::Applied);
+        let decision =
+            ripen_records::decode_decision(out.get(0).value.expect("a decision")).expect("of ours");
+        assert_eq!((decision.cause, decision.stage.as_str()), (ripen_records::Cause::ModelChange, "nurture"));
+        assert_eq!(decision.model_hash, hash(&next));
+        scorer.committed();
+        assert!(scorer.next_deadline(0) > Some(2 * DAY_MS), "all of them are there");
+    }
+
+    #[test]
     fn a_switch_that_blocks_leaves_nothing_staged() {
         let file = include_str!("../../../../models/auto-dealer.yaml");
         let hash = ripen_model::compile("auto-dealer.yaml", file).expect("it compiles").hash;
