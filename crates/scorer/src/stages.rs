@@ -28,6 +28,8 @@ pub(crate) struct Happened<'a> {
     pub(crate) t_ms: i64,
     pub(crate) feedback: &'a [FeedbackIx],
     pub(crate) alerts: &'a [AlertIx],
+    /// Verdicts that held just before.
+    pub(crate) held: &'a [u16],
 }
 
 /// What one evaluation changed.
@@ -39,8 +41,10 @@ pub(crate) struct Evaluation {
     pub(crate) cleared: Vec<u16>,
     pub(crate) from: u16,
     pub(crate) to: u16,
-    /// A verdict holds that did not at the last evaluation.
+    /// A verdict holds that did not before the activity.
     pub(crate) has_new_verdict: bool,
+    /// Verdicts that hold.
+    verdicts: Vec<u16>,
     /// What follows from the stage, in the order of its decisions.
     pub(crate) changes: Vec<Changed>,
     /// Id and owner of the stage that was left, where the model does not name it any more.
@@ -76,7 +80,11 @@ pub(crate) fn evaluate(
 ) -> Evaluation {
     let mut evaluation = Evaluation { from: lead.stage, ..Evaluation::default() };
     latches(plan, lead, at_ms, reading, on, &mut evaluation);
-    verdicts(plan, lead, at_ms, reading, &mut evaluation);
+    verdicts_in_force(&View { plan, lead, at_ms, now: reading }, &mut evaluation.verdicts);
+    if let Occasion::Activity(happened) = on {
+        evaluation.has_new_verdict = evaluation.verdicts.iter().any(|v| !happened.held.contains(v));
+    }
+    lead.verdicts.clone_from(&evaluation.verdicts);
     lead.stage = stage_of(plan, lead);
     if lead.stage != evaluation.from {
         lead.stage_since_ms = at_ms;
@@ -166,17 +174,11 @@ fn leaves(view: &View<'_>, ix: u16, stage: &Stage, since_ms: i64) -> bool {
         && !stage.enter.as_ref().is_some_and(|enter| view.holds(enter))
 }
 
-/// Notes the verdicts in force.
-fn verdicts(plan: &Plan, lead: &mut Lead, at_ms: i64, reading: &Reading, evaluation: &mut Evaluation) {
-    if plan.model.verdicts.is_empty() {
-        return;
-    }
-    let view = View { plan, lead, at_ms, now: reading };
-    let all = plan.model.verdicts.iter().enumerate();
-    let in_force = all.filter(|(_, verdict)| view.verdict_holds(verdict)).map(|(ix, _)| ix as u16);
-    let in_force: Vec<u16> = in_force.collect();
-    evaluation.has_new_verdict = in_force.iter().any(|verdict| !lead.verdicts.contains(verdict));
-    lead.verdicts = in_force;
+/// Puts the verdicts that hold into `held`.
+pub(crate) fn verdicts_in_force(view: &View<'_>, held: &mut Vec<u16>) {
+    held.clear();
+    let all = view.plan.model.verdicts.iter().enumerate();
+    held.extend(all.filter(|(_, verdict)| view.verdict_holds(verdict)).map(|(ix, _)| ix as u16));
 }
 
 /// An active `overrides` stage, the highest one, else the highest latched stage that no verdict hides.

@@ -54,6 +54,8 @@ pub(crate) struct Scratch {
     pub(crate) reading: Reading,
     pub(crate) then: Reading,
     effects: Effects,
+    /// Verdicts that held before an activity.
+    held: Vec<u16>,
     pub(crate) encoding: Encoding,
 }
 
@@ -297,6 +299,12 @@ impl Work {
         let lead = &mut touched.lead;
         lead.erased_ms = erased_ms;
         let at_ms = arrival_ms.max(lead.last_ms);
+        scratch.held.clear();
+        if alive && !plan.model.verdicts.is_empty() {
+            scratch.then.read(plan, lead, at_ms);
+            let before = View { plan, lead, at_ms, now: &scratch.then };
+            stages::verdicts_in_force(&before, &mut scratch.held);
+        }
         absorb(plan, lead, &mut moment, at_ms, &mut scratch.effects);
         let effects = &scratch.effects;
         scratch.reading.read(plan, lead, at_ms);
@@ -305,6 +313,7 @@ impl Work {
             t_ms: moment.t_ms,
             feedback: &effects.feedback,
             alerts: &effects.alerts,
+            held: &scratch.held,
         };
         let evaluation = stages::evaluate(plan, lead, at_ms, &scratch.reading, Occasion::Activity(happened));
         let of = Circumstances {

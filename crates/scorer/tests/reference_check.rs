@@ -15,7 +15,7 @@ use random::events::{Step, history};
 use reference::reading::Line;
 use reference::{Changed, Decided, Reference, Refusal, Said, SalesStep, power};
 use ripen_model::{Model, compile};
-use ripen_records::{ActivityRecord, Cause, Change, Decision, Switch, Tick};
+use ripen_records::{ActivityRecord, Change, Decision, Switch, Tick};
 use ripen_scorer::{Applied, Budget, FilterReason, LeadView, SEMANTICS, STATE_FORMAT, Shard};
 
 /// Histories of a run, unless told otherwise.
@@ -195,16 +195,7 @@ fn compare(model: &Arc<Model>, steps: &[Step]) -> Result<Vec<String>, String> {
             _ => Ok(()),
         };
         equal("acceptance", step, &found, &expected)?;
-        let mut found: Vec<Said> =
-            decisions[compared..].iter().map(|decision| said(model, decision)).collect();
-        for (found, expected) in found.iter_mut().zip(&reference.said[compared..]) {
-            let (found, expected) = (&mut found.decided, &expected.decided);
-            let either = [Cause::Activity, Cause::Verdict];
-            if expected.is_cause_open && either.contains(&found.cause) && either.contains(&expected.cause) {
-                found.cause = expected.cause;
-            }
-            found.is_cause_open = expected.is_cause_open;
-        }
+        let found: Vec<Said> = decisions[compared..].iter().map(|decision| said(model, decision)).collect();
         equal("decisions", step, &found.as_slice(), &&reference.said[compared..])?;
         compared = decisions.len();
         if step.commits {
@@ -326,7 +317,6 @@ fn said(model: &Model, decision: &Decision) -> Said {
         decided: Decided {
             at_ms: decision.effective_at_ms,
             cause: decision.cause,
-            is_cause_open: false,
             change,
             stage: model.stages.iter().position(|stage| stage.id == decision.stage).expect("a stage"),
             scores: decision.scores.iter().map(|score| score.milli).collect(),

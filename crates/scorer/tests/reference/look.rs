@@ -31,8 +31,6 @@ pub(crate) struct Memory {
 pub(crate) struct Decided {
     pub(crate) at_ms: i64,
     pub(crate) cause: Cause,
-    /// A verdict has come and gone by itself since the last activity: whether it is a new one is not said.
-    pub(crate) is_cause_open: bool,
     pub(crate) change: Changed,
     pub(crate) stage: usize,
     pub(crate) scores: Vec<i64>,
@@ -57,8 +55,8 @@ pub(crate) enum Changed {
 /// Why a lead is looked at.
 #[derive(Clone, Copy)]
 pub(crate) enum Why<'a> {
-    /// An activity was accepted; what there was before, and the instant of the activity before.
-    Activity(&'a Accepted, &'a Evidence, i64),
+    /// An activity was accepted; what there was before.
+    Activity(&'a Accepted, &'a Evidence),
     /// Only time has passed.
     Deadline,
 }
@@ -150,9 +148,6 @@ pub(crate) fn look(
     let is_timed = activity.is_none() && memory.stage == before.stage;
     let expected_exit_ms = expected_exit(evidence, &memory, at_ms, active_ms);
     let mut decided = told(evidence, &memory, at_ms, cause, changes, expected_exit_ms);
-    for decided in &mut decided {
-        decided.is_cause_open = has_passing_verdict(&reading, why);
-    }
     for decided in
         decided.iter_mut().filter(|decided| is_timed && matches!(decided.change, Changed::Sales(_)))
     {
@@ -238,7 +233,6 @@ fn told(
     let decide = |change| Decided {
         at_ms,
         cause,
-        is_cause_open: false,
         change,
         stage: memory.stage,
         scores: (0..model.scores.len()).map(|score| reading.score(score)).collect(),
@@ -264,14 +258,6 @@ fn clears(reading: &Reading<'_>, memory: &Memory, ix: usize) -> bool {
         && !reading.evidence.is_held(ix, reading.at_ms)
 }
 
-/// Whether time alone has changed a verdict that holds now, since the last activity.
-fn has_passing_verdict(now: &Reading<'_>, why: Why<'_>) -> bool {
-    let Why::Activity(_, evidence, last_ms) = why else { return false };
-    let at = |at_ms: i64| Reading { evidence, at_ms, place: None };
-    let mut verdicts = 0..now.evidence.model.verdicts.len();
-    verdicts.any(|ix| now.verdict(ix) && at(last_ms).verdict(ix) != at(now.at_ms).verdict(ix))
-}
-
 fn cause(now: &Reading<'_>, before: &Memory, after: &Memory, why: Why<'_>) -> Cause {
     let model = &now.evidence.model;
     let began_or_ended = |then: &Reading<'_>, began: bool| {
@@ -281,7 +267,7 @@ fn cause(now: &Reading<'_>, before: &Memory, after: &Memory, why: Why<'_>) -> Ca
             .any(|ix| now.verdict(ix) == began && (was_there && then.verdict(ix)) != began)
     };
     match why {
-        Why::Activity(activity, evidence, _) => {
+        Why::Activity(activity, evidence) => {
             let then = Reading { evidence, at_ms: now.at_ms, place: None };
             let is_feedback = |rule: usize| matches!(model.rules[rule].origin, RuleOrigin::Feedback(_));
             let overrides = model.stages[after.stage].overrides && after.stage != before.stage;

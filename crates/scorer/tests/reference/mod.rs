@@ -182,10 +182,10 @@ impl Reference {
         history.accept(&self.model, activity, at_ms)?;
         let model = Arc::clone(&self.model);
         let lead = self.leads.entry(id.clone()).or_insert_with(|| Lead::new(&model, at_ms));
-        let last_ms = std::mem::replace(&mut lead.active_ms, at_ms);
+        lead.active_ms = at_ms;
         let evidence = Evidence::new(&model, history);
         let accepted = evidence.history.accepted.last().expect("just accepted");
-        let why = Why::Activity(accepted, &lead.evidence, last_ms);
+        let why = Why::Activity(accepted, &lead.evidence);
         let (memory, decided) = look::look(&evidence, &lead.memory, at_ms, why, at_ms);
         lead.evidence = evidence;
         lead.looked_at(memory, at_ms);
