@@ -95,6 +95,15 @@ impl Ingest {
         }
     }
 
+    /// The value, if there is one of a size that is read.
+    fn bounded<'v>(&self, value: Option<&'v [u8]>) -> Result<&'v [u8], Dead> {
+        let value = value.ok_or((DeadReason::Tombstone, "no value".into()))?;
+        if value.len() > self.limits.value_bytes {
+            return Err((DeadReason::TooLarge, format!("{} bytes", value.len()).into()));
+        }
+        Ok(value)
+    }
+
     /// Fails before anything was told to `sink`.
     fn read_checked(
         &mut self,
@@ -102,10 +111,7 @@ impl Ingest {
         value: Option<&[u8]>,
         sink: &mut dyn FnMut(Element<'_>),
     ) -> Result<(), Dead> {
-        let value = value.ok_or((DeadReason::Tombstone, "no value".into()))?;
-        if value.len() > self.limits.value_bytes {
-            return Err((DeadReason::TooLarge, format!("{} bytes", value.len()).into()));
-        }
+        let value = self.bounded(value)?;
         let text = match simdutf8::basic::from_utf8(value) {
             Ok(text) => text,
             Err(_) => {
@@ -142,10 +148,7 @@ impl Ingest {
         value: Option<&[u8]>,
         sink: &mut dyn FnMut(Element<'_>),
     ) -> Result<(), Dead> {
-        let value = value.ok_or((DeadReason::Tombstone, "no value".into()))?;
-        if value.len() > self.limits.value_bytes {
-            return Err((DeadReason::TooLarge, format!("{} bytes", value.len()).into()));
-        }
+        let value = self.bounded(value)?;
         let stated = match ripen::Line::parse(value) {
             Ok(ripen::Line::Activity(stated)) => stated,
             Ok(ripen::Line::Link { a, b, explicit }) => {
