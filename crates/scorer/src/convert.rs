@@ -80,14 +80,7 @@ impl Mapping {
         self.marks(lead);
         let gone = self.stages(old, lead);
         self.history(old, new, lead);
-        for (ix, rule) in new.model.rules.iter().enumerate() {
-            let ix = RuleIx(ix as u16);
-            while let Some(fallen) = count::drop_oldest(lead, ix, rule.max) {
-                if new.key_use(ix) != KeyUse::Window {
-                    count::weigh(new, lead, ix, fallen.t_ms, false);
-                }
-            }
-        }
+        count::hold_at_most(new, lead);
         count::forget_oldest(new, lead, at_ms);
         evidence::prune(&mut lead.evidence, &new.slots, at_ms);
         gone

@@ -235,8 +235,20 @@ fn count_match(
     }
 }
 
+/// Takes back what rules hold beyond their `max`, the oldest matches first.
+pub(crate) fn hold_at_most(plan: &Plan, lead: &mut Lead) {
+    for (ix, rule) in plan.model.rules.iter().enumerate() {
+        let ix = RuleIx(ix as u16);
+        while let Some(fallen) = drop_oldest(lead, ix, rule.max) {
+            if plan.key_use(ix) != KeyUse::Window {
+                weigh(plan, lead, ix, fallen.t_ms, false);
+            }
+        }
+    }
+}
+
 /// Drops the key with the oldest match, if there are more than `max`.
-pub(crate) fn drop_oldest(lead: &mut Lead, rule: RuleIx, max: Option<u16>) -> Option<Key> {
+fn drop_oldest(lead: &mut Lead, rule: RuleIx, max: Option<u16>) -> Option<Key> {
     let held = lead.key_range(rule.0);
     if held.len() <= usize::from(max?) {
         return None;

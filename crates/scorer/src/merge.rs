@@ -140,14 +140,7 @@ fn add_keys(plan: &Plan, lead: &mut Lead, others: &[Key]) {
             }
         }
     }
-    for (ix, rule) in plan.model.rules.iter().enumerate() {
-        let ix = RuleIx(ix as u16);
-        while let Some(fallen) = count::drop_oldest(lead, ix, rule.max) {
-            if !counts_each(ix.0) {
-                count::weigh(plan, lead, ix, fallen.t_ms, false);
-            }
-        }
-    }
+    count::hold_at_most(plan, lead);
 }
 
 fn add_memory(plan: &Plan, survivor: &mut Lead, absorbed: &Lead, at_ms: i64) {
