@@ -35,15 +35,10 @@ pub(crate) fn next_deadline_ms(view: &View<'_>, room: &mut Reading) -> i64 {
     soonest_ms.max(at_ms + 1)
 }
 
-/// Whether the armed deadline is still not late, seen from `at_ms`. What only pushes a deadline away leaves it
+/// Whether the armed deadline is still not late, as things are viewed. What only pushes a deadline away leaves it
 /// armed as it is: whoever finds nothing to do at it arms it anew. `then` is room to read in.
-pub(crate) fn deadline_stands(
-    plan: &Plan,
-    lead: &Lead,
-    at_ms: i64,
-    reading: &Reading,
-    then: &mut Reading,
-) -> bool {
+pub(crate) fn deadline_stands(view: &View<'_>, then: &mut Reading) -> bool {
+    let View { plan, lead, at_ms, .. } = *view;
     let armed_ms = lead.deadline_ms;
     if armed_ms <= at_ms || armed_ms > forget_ms(plan, lead, at_ms) {
         return false;
@@ -53,8 +48,7 @@ pub(crate) fn deadline_stands(
         return true;
     }
     then.read(plan, lead, armed_ms.saturating_sub(1));
-    let view = View { plan, lead, at_ms, now: reading };
-    watches.all(|watch| watch.stays_until(&view, armed_ms, then))
+    watches.all(|watch| watch.stays_until(view, armed_ms, then))
 }
 
 /// The exact instant at which the latch of the lead's stage clears if nothing more happens; `None` if it does

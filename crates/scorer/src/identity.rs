@@ -5,23 +5,25 @@
 //! would overtake the transfer. What goes to other ids is asked for with [`Sent`]; it is part of the transaction.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use ripen_records::{
     ActivityRecord, Cause, Decision, Erase, IdKind, LeadId, Link, Text, Transfer, encode_activity,
 };
 
-use crate::deadlines;
-use crate::error::{FilterReason, Refused};
+use crate::error::{FilterReason, Refused, StateError};
+use crate::evidence;
 use crate::explain::{self, Circumstances};
 use crate::layout::{self, STATE_FORMAT};
 use crate::lead::{Lead, NEVER, Standing};
 use crate::lead_key::LeadKey;
 use crate::merge;
 use crate::outlook::View;
+use crate::overlay::Touched;
 use crate::shard::{Active, Applied};
 use crate::stages::{self, Occasion};
 use crate::timers::Timer;
-use crate::work::Work;
+use crate::work::{Work, is_known};
 
 /// An erasure is remembered for this long: an activity or a transfer that began before it may still come.
 pub(crate) const ERASURE_MS: i64 = 30 * 86_400_000;
@@ -76,7 +78,7 @@ impl Work {
                 self.send(child.as_str(), &ActivityRecord::Link(link));
                 Ok(Applied::Linked)
             }
-            standing => {
+            Some(Standing::Alive | Standing::Erased { is_suppressed: false }) | None => {
                 let anonymous = own.kind().rank() == IdKind::Anon.rank();
                 if own.kind().rank() == other.kind().rank() && !anonymous && !link.explicit {
                     return Ok(Applied::LinkRefused);
@@ -88,7 +90,7 @@ impl Work {
                 if self.is_erased_since(lead_id, link.arrival_ms) {
                     return Ok(Applied::Filtered(FilterReason::Erased));
                 }
-                self.absorb_into(active, lead_id, standing.is_some(), &other, link, out)?;
+                self.absorb_into(active, lead_id, &other, link, out)?;
                 Ok(Applied::Linked)
             }
         }
@@ -99,7 +101,6 @@ impl Work {
         &mut self,
         active: &Active,
         lead_id: &str,
-        exists: bool,
         root: &LeadId,
         link: &Link<'_>,
         out: &mut Vec<Decision>,
@@ -109,12 +110,7 @@ impl Work {
         let plan = &*active.plan;
         let arrival_ms = link.arrival_ms.min(*clock_ms);
         let mut state = Vec::new();
-        let touched =
-            match overlay.touch(base, active, key)?.is_some_and(|touched| exists && !touched.is_removed) {
-                true => overlay.touch(base, active, key)?,
-                false => None,
-            };
-        let touched = match touched {
+        let touched = match overlay.touch(base, active, key)?.filter(|touched| !touched.is_removed) {
             Some(touched) => {
                 let lead = &mut touched.lead;
                 if lead.standing == Standing::Alive {
@@ -128,7 +124,7 @@ impl Work {
                     lead.seq += 1;
                     let view = View { plan, lead, at_ms, now: &scratch.reading };
                     out.push(explain::merged_into(&view, root.as_str(), lead.seq, of));
-                    crate::evidence::prune(&mut lead.evidence, &plan.slots, lead.last_ms);
+                    evidence::prune(&mut lead.evidence, &plan.slots, lead.last_ms);
                     scratch.encoding.encode(plan, lead);
                     state.clone_from(&scratch.encoding.bytes);
                 }
@@ -187,20 +183,20 @@ impl Work {
         let has_life = !transfer.state.is_empty();
         if has_life {
             if transfer.format != STATE_FORMAT {
-                return Err(Refused::State(crate::error::StateError::Format { format: transfer.format }));
+                return Err(Refused::State(StateError::Format { format: transfer.format }));
             }
             let was = active.plan_of(transfer.epoch)?;
             layout::decode(was, &transfer.state, &mut absorbed)?;
-            if !std::sync::Arc::ptr_eq(was, &active.plan) {
+            if !Arc::ptr_eq(was, &active.plan) {
                 let at_ms = active.switched_ms.max(absorbed.last_ms);
                 active.mapping_of(transfer.epoch)?.convert(was, &active.plan, &mut absorbed, at_ms);
             }
         }
         let plan = &*active.plan;
         let arrival_ms = transfer.arrival_ms.min(*clock_ms);
-        let alive = is_alive(overlay.touch(base, active, key)?);
-        let touched = if alive { overlay.touch(base, active, key)? } else { None };
-        let touched = match touched {
+        let is_alive =
+            |touched: &&mut Touched| !touched.is_removed && touched.lead.standing == Standing::Alive;
+        let touched = match overlay.touch(base, active, key)?.filter(is_alive) {
             Some(touched) => touched,
             None if has_life => {
                 let erased_ms = overlay.get(key).map_or(NEVER, |touched| touched.lead.erased_ms);
@@ -219,7 +215,7 @@ impl Work {
         }
         let at_ms = arrival_ms.max(lead.last_ms).max(absorbed.last_ms);
         merge::merge(plan, lead, &mut absorbed, at_ms);
-        if crate::work::is_known(lead_id) && lead.known_since_ms.is_none() {
+        if is_known(lead_id) && lead.known_since_ms.is_none() {
             lead.known_since_ms = Some(at_ms);
         }
         scratch.reading.read(plan, lead, at_ms);
@@ -227,10 +223,7 @@ impl Work {
         let of = Circumstances::without_activity(Cause::Merge, *clock_ms, *historical);
         let view = View { plan, lead, at_ms, now: &scratch.reading };
         lead.seq += explain::decide(&view, &evaluation, lead.seq + 1, of, out);
-        let view = View { plan, lead, at_ms, now: &scratch.reading };
-        lead.deadline_ms = deadlines::next_deadline_ms(&view, &mut scratch.then);
-        let deadline_ms = lead.deadline_ms;
-        self.timers.arm(Timer { deadline_ms, key });
+        self.timers.arm(scratch.next_timer(plan, lead, at_ms, key));
         Ok(Applied::Merged)
     }
 
@@ -248,11 +241,10 @@ impl Work {
         let Work { overlay, base, scratch, clock_ms, historical, .. } = self;
         let plan = &*active.plan;
         let arrival_ms = erase.arrival_ms.min(*clock_ms);
-        let exists = overlay.touch(base, active, key)?.is_some_and(|touched| !touched.is_removed);
-        let touched = if exists { overlay.touch(base, active, key)? } else { None };
-        let touched = match touched {
-            Some(touched) => touched,
-            None => overlay.begin(key, lead_id, arrival_ms, active.epoch),
+        let (touched, exists) = match overlay.touch(base, active, key)?.filter(|touched| !touched.is_removed)
+        {
+            Some(touched) => (touched, true),
+            None => (overlay.begin(key, lead_id, arrival_ms, active.epoch), false),
         };
         let lead = &mut touched.lead;
         let mut told: Vec<Box<str>> = Vec::new();
@@ -325,8 +317,4 @@ impl Work {
         let touched = self.overlay.get(LeadKey::of(lead_id)).filter(|touched| !touched.is_removed);
         touched.is_some_and(|touched| touched.lead.erased_ms != NEVER && arrival_ms <= touched.lead.erased_ms)
     }
-}
-
-fn is_alive(touched: Option<&mut crate::overlay::Touched>) -> bool {
-    touched.is_some_and(|touched| !touched.is_removed && touched.lead.standing == Standing::Alive)
 }

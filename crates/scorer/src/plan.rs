@@ -47,6 +47,8 @@ pub(crate) struct Plan {
     alert_feeds: Vec<Vec<bool>>,
     /// Verdicts that hide stages, and the highest stage that they leave.
     pub(crate) caps: Vec<(u16, u16)>,
+    /// Whether a verdict asks for a score.
+    pub(crate) verdicts_read_scores: bool,
     /// Entries of history that a lead keeps.
     pub(crate) history: usize,
     /// Whether the hand-over asks for history: names and dwell are kept.
@@ -147,6 +149,10 @@ impl Plan {
             audience_feeds: model.audiences.iter().map(|a| rules_feeding(&model, Some(&a.when))).collect(),
             alert_feeds: model.alerts.iter().map(|a| rules_feeding(&model, a.when.as_ref())).collect(),
             caps,
+            verdicts_read_scores: model.verdicts.iter().any(|verdict| match &verdict.holds {
+                VerdictHolds::Fact(_) => false,
+                VerdictHolds::While(when) => reads_scores(&model, when),
+            }),
             history: history.max(History::LEAST),
             keeps_history: history > 0,
             event_names,
@@ -265,6 +271,15 @@ fn rules_feeding(model: &Model, predicate: Option<&LeadPredicate>) -> Vec<bool> 
         feed(model, predicate, &mut feeding);
     }
     feeding
+}
+
+/// Whether a predicate that does not ask for verdicts asks for a score.
+fn reads_scores(model: &Model, predicate: &LeadPredicate) -> bool {
+    predicate.atoms().into_iter().any(|atom| match &atom.test {
+        LeadTest::Score { .. } => true,
+        LeadTest::AnyDefinition => model.definitions.iter().any(|d| reads_scores(model, &d.when)),
+        _ => false,
+    })
 }
 
 /// Marks the rules that satisfy a test.

@@ -43,8 +43,6 @@ pub(crate) struct Evaluation {
     pub(crate) to: u16,
     /// A verdict holds that did not before the activity.
     pub(crate) has_new_verdict: bool,
-    /// Verdicts that hold.
-    verdicts: Vec<u16>,
     /// What follows from the stage, in the order of its decisions.
     pub(crate) changes: Vec<Changed>,
     /// Id and owner of the stage that was left, where the model does not name it any more.
@@ -80,11 +78,12 @@ pub(crate) fn evaluate(
 ) -> Evaluation {
     let mut evaluation = Evaluation { from: lead.stage, ..Evaluation::default() };
     latches(plan, lead, at_ms, reading, on, &mut evaluation);
-    verdicts_in_force(&View { plan, lead, at_ms, now: reading }, &mut evaluation.verdicts);
+    let mut held = std::mem::take(&mut lead.verdicts);
+    verdicts_in_force(&View { plan, lead, at_ms, now: reading }, &mut held);
+    lead.verdicts = held;
     if let Occasion::Activity(happened) = on {
-        evaluation.has_new_verdict = evaluation.verdicts.iter().any(|v| !happened.held.contains(v));
+        evaluation.has_new_verdict = lead.verdicts.iter().any(|verdict| !happened.held.contains(verdict));
     }
-    lead.verdicts.clone_from(&evaluation.verdicts);
     lead.stage = stage_of(plan, lead);
     if lead.stage != evaluation.from {
         lead.stage_since_ms = at_ms;

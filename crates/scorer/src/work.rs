@@ -52,11 +52,21 @@ pub(crate) struct Work {
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub(crate) reading: Reading,
-    pub(crate) then: Reading,
+    then: Reading,
     effects: Effects,
     /// Verdicts that held before an activity.
     held: Vec<u16>,
     pub(crate) encoding: Encoding,
+}
+
+impl Scratch {
+    /// Gives a lead the next instant at which anything may change by itself, and the timer for it. The scores have been
+    /// read at `at_ms`.
+    pub(crate) fn next_timer(&mut self, plan: &Plan, lead: &mut Lead, at_ms: i64, key: LeadKey) -> Timer {
+        let view = View { plan, lead, at_ms, now: &self.reading };
+        lead.deadline_ms = deadlines::next_deadline_ms(&view, &mut self.then);
+        Timer { deadline_ms: lead.deadline_ms, key }
+    }
 }
 
 impl Work {
@@ -158,9 +168,7 @@ impl Work {
         if is_forgotten {
             touched.is_removed = true;
         } else {
-            let view = View { plan, lead, at_ms, now: &scratch.reading };
-            lead.deadline_ms = deadlines::next_deadline_ms(&view, &mut scratch.then);
-            self.timers.arm(Timer { deadline_ms: lead.deadline_ms, key: timer.key });
+            self.timers.arm(scratch.next_timer(plan, lead, at_ms, timer.key));
         }
         touched.is_changed = true;
         Ok(())
@@ -204,10 +212,7 @@ impl Work {
             out.push(explain::left_gone_audience(&view, audience, seq, of));
         }
         lead.seq = seq;
-        let view = View { plan, lead, at_ms, now: &scratch.reading };
-        lead.deadline_ms = deadlines::next_deadline_ms(&view, &mut scratch.then);
-        let deadline_ms = lead.deadline_ms;
-        self.timers.arm(Timer { deadline_ms, key });
+        self.timers.arm(scratch.next_timer(plan, lead, at_ms, key));
         Ok(true)
     }
 
@@ -282,8 +287,7 @@ impl Work {
         let Work { overlay, base, scratch, memo, clock_ms, historical, .. } = self;
         let plan = &*active.plan;
         let arrival_ms = activity.arrival_ms.min(*clock_ms);
-        let touched = if alive { overlay.touch(base, active, key)? } else { None };
-        let touched = match touched {
+        let touched = match overlay.touch(base, active, key)?.filter(|_| alive) {
             Some(touched) => touched,
             None => {
                 LeadId::parse(lead_id)?;
@@ -301,7 +305,9 @@ impl Work {
         let at_ms = arrival_ms.max(lead.last_ms);
         scratch.held.clear();
         if alive && !plan.model.verdicts.is_empty() {
-            scratch.then.read(plan, lead, at_ms);
+            if plan.verdicts_read_scores {
+                scratch.then.read(plan, lead, at_ms);
+            }
             let before = View { plan, lead, at_ms, now: &scratch.then };
             stages::verdicts_in_force(&before, &mut scratch.held);
         }
@@ -324,12 +330,12 @@ impl Work {
         };
         let view = View { plan, lead, at_ms, now: &scratch.reading };
         lead.seq += explain::decide(&view, &evaluation, lead.seq + 1, of, out);
-        if !deadlines::deadline_stands(plan, lead, at_ms, &scratch.reading, &mut scratch.then) {
-            let view = View { plan, lead, at_ms, now: &scratch.reading };
-            let deadline_ms = deadlines::next_deadline_ms(&view, &mut scratch.then);
-            if deadline_ms != lead.deadline_ms {
-                lead.deadline_ms = deadline_ms;
-                self.timers.arm(Timer { deadline_ms, key });
+        let view = View { plan, lead, at_ms, now: &scratch.reading };
+        if !deadlines::deadline_stands(&view, &mut scratch.then) {
+            let armed_ms = lead.deadline_ms;
+            let timer = scratch.next_timer(plan, lead, at_ms, key);
+            if timer.deadline_ms != armed_ms {
+                self.timers.arm(timer);
             }
         }
         touched.is_changed = true;
@@ -349,9 +355,7 @@ impl Work {
         let activity = presetting(plan, traits, at_ms);
         let Work { overlay, base, memo, .. } = self;
         let key = LeadKey::of(lead_id);
-        let alive = overlay.touch(base, active, key)?.is_some_and(|touched| !touched.is_removed);
-        let touched = if alive { overlay.touch(base, active, key)? } else { None };
-        let touched = match touched {
+        let touched = match overlay.touch(base, active, key)?.filter(|touched| !touched.is_removed) {
             Some(touched) => touched,
             None => overlay.begin(key, lead_id, at_ms, active.epoch),
         };
