@@ -11,9 +11,9 @@ use ripen_runtime::memory::{
     Fault, FaultyLog, MemoryClient, MemoryLog, MemoryReader, MemoryTopic, partition_of,
 };
 use ripen_runtime::{
-    Call, Clock, CommitInterval, ErrorClass, FirstStart, Log, Outbox, OutboxLimits, PartitionState,
-    PollLimits, RecordBatch, TimestampType, TopicPartition, Wait, Worker, WorkerConfig, WorkerError,
-    run_until_idle,
+    Call, Clock, CommitInterval, ErrorClass, FirstStart, GroupEvent, Log, Outbox, OutboxLimits,
+    PartitionState, PollLimits, RecordBatch, TimestampType, TopicPartition, Wait, Worker, WorkerConfig,
+    WorkerError, run_until_idle,
 };
 use toy::{Counter, SECOND_MS, Topics, expected, feed, push};
 
@@ -112,7 +112,7 @@ fn state_and_offsets_that_disagree_stop_the_partition() {
     let mut stranger = client(&log, &topics, "a");
     let at = TopicPartition::new(topics.input.as_str(), partition_of(b"k1", PARTITIONS));
     stranger.begin().unwrap();
-    stranger.send_offsets(&[(at.clone(), 1)], "someone").unwrap();
+    stranger.send_offsets_of_nobody(&[(at.clone(), 1)], "someone").unwrap();
     stranger.commit().unwrap();
     drop(stranger);
     let mut second = worker(&log, &topics, "a");
@@ -184,6 +184,100 @@ fn an_aborted_transaction_is_never_seen() {
     member.recreate().unwrap();
     assert!(member.commit().is_err(), "a new producer has no transaction");
     assert_eq!(outputs(&mut reader), Vec::<String>::new());
+}
+
+/// A member with an open transaction: one record of output, and offset 7 of the input's first partition.
+fn open_transaction(log: &MemoryLog, topics: &Topics, at: &TopicPartition) -> MemoryClient {
+    let mut member = client(log, topics, "a");
+    let mut out = Outbox::default();
+    push(&mut out, &topics.output, "k1", "first", 1);
+    member.poll(&mut RecordBatch::new(), PollLimits { records: 1, bytes: 1 }, &[]).unwrap();
+    member.begin().unwrap();
+    member.produce(&out).unwrap();
+    member.send_offsets(&[(at.clone(), 7)], "m:1").unwrap();
+    member
+}
+
+fn committed(member: &mut MemoryClient, at: &TopicPartition) -> Result<Option<i64>, ErrorClass> {
+    let answer = member.committed(std::slice::from_ref(at)).map_err(|error| error.class)?;
+    Ok(answer[0].as_ref().map(|committed| committed.offset))
+}
+
+#[test]
+fn readers_wait_for_an_undecided_transaction_and_so_do_its_offsets() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let mut reader = log.reader(&topics.output);
+    let at = TopicPartition::new(topics.input.as_str(), 0);
+    let output = TopicPartition::new(topics.output.as_str(), partition_of(b"k1", PARTITIONS));
+    let mut owner = open_transaction(&log, &topics, &at);
+    let mut later = Outbox::default();
+    push(&mut later, &topics.output, "k1", "later", 1);
+    log.append(&later);
+    let mut other = client(&log, &topics, "b");
+    assert_eq!(outputs(&mut reader), Vec::<String>::new());
+    assert_eq!((other.watermarks(&output).unwrap().1, other.stable_end(&output).unwrap()), (2, 0));
+    assert_eq!(committed(&mut other, &at), Err(ErrorClass::Retriable));
+    log.hold_marks();
+    owner.commit().unwrap();
+    assert_eq!(committed(&mut other, &at), Err(ErrorClass::Retriable), "decided, and not yet told");
+    assert_eq!(log.missing_marks(), 2);
+    while log.write_mark(1) {}
+    assert_eq!(outputs(&mut reader), ["first", "later"]);
+    assert_eq!(committed(&mut other, &at), Ok(Some(7)));
+}
+
+#[test]
+fn an_end_that_arrives_late_counts_unless_its_producer_was_fenced() {
+    for fenced in [false, true] {
+        let topics = Topics::new("");
+        let log = log(&topics);
+        let mut reader = log.reader(&topics.output);
+        let at = TopicPartition::new(topics.input.as_str(), 0);
+        let mut owner = open_transaction(&log, &topics, &at);
+        let request = owner.end_request(true);
+        if fenced {
+            log.set_now_ms(10 * SECOND_MS + 1);
+            assert_eq!(log.time_out_transactions(10 * SECOND_MS), 1);
+            assert_eq!(owner.commit().map_err(|error| error.class), Err(ErrorClass::Fatal));
+        }
+        assert_eq!(log.end(&request), !fenced);
+        assert_eq!(committed(&mut owner, &at), Ok((!fenced).then_some(7)));
+        assert_eq!(outputs(&mut reader).is_empty(), fenced);
+    }
+}
+
+#[test]
+fn a_removed_member_commits_nothing_until_it_has_joined_again() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let at = TopicPartition::new(topics.input.as_str(), 0);
+    let mut sleeper = open_transaction(&log, &topics, &at);
+    sleeper.abort().unwrap();
+    assert!(log.remove_member("counter", "a"));
+    sleeper.begin().unwrap();
+    let refused = sleeper.send_offsets(&[(at.clone(), 8)], "m:2").map_err(|error| error.class);
+    assert_eq!((refused, sleeper.assignment_lost()), (Err(ErrorClass::Abortable), true));
+    sleeper.abort().unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        sleeper.poll(&mut RecordBatch::new(), PollLimits { records: 1, bytes: 1 }, &[]).unwrap();
+        while let Some(event) = sleeper.next_event() {
+            match event {
+                GroupEvent::Lost(list) => {
+                    seen.push(("lost", list.len()));
+                    sleeper.release(&list).unwrap();
+                }
+                GroupEvent::Assigned(list) => seen.push(("assigned", list.len())),
+                GroupEvent::Revoked(list) => seen.push(("revoked", list.len())),
+            }
+        }
+    }
+    assert_eq!(seen, [("lost", 4), ("assigned", 4)]);
+    sleeper.begin().unwrap();
+    sleeper.send_offsets(&[(at.clone(), 8)], "m:3").unwrap();
+    sleeper.commit().unwrap();
+    assert_eq!(committed(&mut sleeper, &at), Ok(Some(8)));
 }
 
 #[test]

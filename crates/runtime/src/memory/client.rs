@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use super::group::Standing;
+use super::partition::Partition;
+use super::transaction::EndRequest;
 use super::{MemoryLog, State};
 use crate::log::{Call, CommittedOffset, ErrorClass, GroupEvent, Log, LogError, PollLimits};
 use crate::outbox::Outbox;
 use crate::record::{RecordBatch, TopicPartition};
 
-/// Consumer, producer and reader over a [`MemoryLog`]. Dropping it is leaving the group, without commit.
+/// Consumer, producer and reader over a [`MemoryLog`]. Dropping it is leaving the group, without commit; a transaction
+/// that is open stays so until the next producer with its id.
 #[derive(Debug)]
 pub struct MemoryClient {
     log: MemoryLog,
@@ -21,9 +25,7 @@ pub struct MemoryClient {
     /// Where the next poll begins, so that no partition starves.
     turn: usize,
     open: bool,
-    staged: Outbox,
-    offsets: Vec<(TopicPartition, i64)>,
-    marker: String,
+    vanishes: bool,
     reads: Vec<Read>,
 }
 
@@ -64,11 +66,41 @@ impl MemoryClient {
             started: Vec::new(),
             turn: 0,
             open: false,
-            staged: Outbox::default(),
-            offsets: Vec::new(),
-            marker: String::new(),
+            vanishes: false,
             reads: Vec::new(),
         }
+    }
+
+    /// From now on dropping it says nothing to anybody, as when a process is killed: its partitions are its own until
+    /// [`MemoryLog::remove_member`] or a successor with its instance id.
+    pub fn vanish(&mut self) {
+        self.vanishes = true;
+    }
+
+    /// The request that ends the open transaction, to be sent by other ways than [`Log::commit`] and [`Log::abort`].
+    pub fn end_request(&self, commit: bool) -> EndRequest {
+        let (transactional_id, producer_epoch) = (self.transactional_id.clone(), self.producer_epoch);
+        EndRequest { transactional_id, producer_epoch, commit }
+    }
+
+    /// [`Log::send_offsets`] as from a producer that says nothing of its group, which brokers accept whoever owns the
+    /// partitions.
+    ///
+    /// # Errors
+    /// As [`Log::send_offsets`], the group aside.
+    pub fn send_offsets_of_nobody(
+        &mut self,
+        offsets: &[(TopicPartition, i64)],
+        marker: &str,
+    ) -> Result<(), LogError> {
+        self.check_open(Call::SendOffsets)?;
+        let mut state = self.log.lock();
+        self.check_producer(&state, Call::SendOffsets)?;
+        for (at, offset) in offsets {
+            let offset = CommittedOffset { offset: *offset, marker: marker.to_owned() };
+            state.add_offset(&self.transactional_id, &self.group, at, offset);
+        }
+        Ok(())
     }
 
     /// Forgets the group's committed offsets of all partitions, as a broker does after the group's retention.
@@ -81,16 +113,20 @@ impl MemoryClient {
         }
     }
 
-    fn check_member(&self, state: &State, call: Call) -> Result<(), LogError> {
-        let current = state.groups.get(&self.group);
-        if current.is_some_and(|group| group.is_current(&self.instance, self.member_epoch)) {
+    fn standing(&self, state: &State) -> Standing {
+        let group = state.groups.get(&self.group);
+        group.map_or(Standing::Replaced, |group| group.standing(&self.instance, self.member_epoch))
+    }
+
+    fn check_not_replaced(&self, state: &State, call: Call) -> Result<(), LogError> {
+        if self.standing(state) != Standing::Replaced {
             return Ok(());
         }
         Err(failed(ErrorClass::Fenced, call, format!("instance {} has been replaced", self.instance)))
     }
 
     fn check_producer(&self, state: &State, call: Call) -> Result<(), LogError> {
-        if state.producers.get(&self.transactional_id) == Some(&self.producer_epoch) {
+        if state.is_current(&self.transactional_id, self.producer_epoch) {
             return Ok(());
         }
         Err(failed(ErrorClass::Fatal, call, format!("producer {} has been fenced", self.transactional_id)))
@@ -103,15 +139,21 @@ impl MemoryClient {
         Err(failed(ErrorClass::Fatal, call, "no transaction is open".to_owned()))
     }
 
-    fn reset(&mut self) {
+    fn end(&mut self, call: Call, commit: bool) -> Result<(), LogError> {
+        let mut state = self.log.lock();
+        self.check_producer(&state, call)?;
+        state.end(&self.end_request(commit));
+        drop(state);
         self.open = false;
-        self.staged.clear();
-        self.offsets.clear();
+        Ok(())
     }
 }
 
 impl Drop for MemoryClient {
     fn drop(&mut self) {
+        if self.vanishes {
+            return;
+        }
         if let Some(group) = self.log.lock().groups.get_mut(&self.group) {
             group.leave(&self.instance, self.member_epoch);
         }
@@ -119,12 +161,6 @@ impl Drop for MemoryClient {
 }
 
 impl State {
-    fn next_producer(&mut self, transactional_id: &str) -> u64 {
-        let epoch = self.producers.entry(transactional_id.to_owned()).or_default();
-        *epoch += 1;
-        *epoch
-    }
-
     fn bounds(&self, at: &TopicPartition) -> Result<(i64, i64), LogError> {
         let partition = self.partition(at).ok_or_else(|| LogError {
             class: ErrorClass::Fatal,
@@ -143,8 +179,11 @@ impl Log for MemoryClient {
         limits: PollLimits,
         held: &[TopicPartition],
     ) -> Result<(), LogError> {
-        let state = self.log.lock();
-        self.check_member(&state, Call::Poll)?;
+        let mut state = self.log.lock();
+        self.check_not_replaced(&state, Call::Poll)?;
+        if let Some(group) = state.groups.get_mut(&self.group) {
+            group.poll(&self.instance);
+        }
         let (first_len, first_bytes) = (batch.len(), batch.bytes());
         let count = self.started.len();
         for offset in 0..count {
@@ -168,7 +207,7 @@ impl Log for MemoryClient {
 
     fn next_event(&mut self) -> Option<GroupEvent> {
         let mut state = self.log.lock();
-        let event = state.groups.get_mut(&self.group)?.next_event(&self.instance);
+        let event = state.groups.get_mut(&self.group)?.next_event(&self.instance, self.member_epoch);
         drop(state);
         if let Some(GroupEvent::Assigned(list)) = &event {
             self.started.retain(|(at, _)| !list.contains(at));
@@ -191,7 +230,7 @@ impl Log for MemoryClient {
     fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         self.started.retain(|(at, _)| !partitions.contains(at));
         if let Some(group) = self.log.lock().groups.get_mut(&self.group) {
-            group.release(&self.instance, partitions);
+            group.release(&self.instance, self.member_epoch, partitions);
         }
         Ok(())
     }
@@ -201,8 +240,11 @@ impl Log for MemoryClient {
     fn begin(&mut self) -> Result<(), LogError> {
         let state = self.log.lock();
         self.check_producer(&state, Call::Begin)?;
+        if state.is_undecided(&self.transactional_id) {
+            let message = format!("a transaction of {} is open", self.transactional_id);
+            return Err(failed(ErrorClass::Fatal, Call::Begin, message));
+        }
         drop(state);
-        self.reset();
         self.open = true;
         Ok(())
     }
@@ -212,84 +254,53 @@ impl Log for MemoryClient {
         let mut state = self.log.lock();
         self.check_producer(&state, Call::Produce)?;
         for record in out.iter() {
-            if state.place(&record).is_none() {
+            let Some(partition) = state.place(&record) else {
                 let message = format!("topic {} has no partition {:?}", record.topic, record.to);
                 return Err(failed(ErrorClass::Fatal, Call::Produce, message));
-            }
-        }
-        drop(state);
-        for record in out.iter() {
-            self.staged.push(&record);
+            };
+            state.append_in_transaction(&self.transactional_id, &record, partition);
         }
         Ok(())
     }
 
     fn drain(&mut self) -> Result<(), LogError> {
-        self.check_open(Call::Produce)
+        self.check_open(Call::Produce)?;
+        self.check_producer(&self.log.lock(), Call::Produce)
     }
 
     fn send_offsets(&mut self, offsets: &[(TopicPartition, i64)], marker: &str) -> Result<(), LogError> {
-        self.check_open(Call::SendOffsets)?;
         let state = self.log.lock();
-        self.check_producer(&state, Call::SendOffsets)?;
-        self.check_member(&state, Call::SendOffsets)?;
+        let standing = self.standing(&state);
+        self.check_not_replaced(&state, Call::SendOffsets)?;
         drop(state);
-        self.offsets.clear();
-        self.offsets.extend_from_slice(offsets);
-        self.marker.clear();
-        self.marker.push_str(marker);
-        Ok(())
+        if standing == Standing::Behind {
+            let message = format!("group {} has moved on without {}", self.group, self.instance);
+            return Err(failed(ErrorClass::Abortable, Call::SendOffsets, message));
+        }
+        self.send_offsets_of_nobody(offsets, marker)
     }
 
     fn commit(&mut self) -> Result<(), LogError> {
         self.check_open(Call::Commit)?;
-        let mut state = self.log.lock();
-        self.check_producer(&state, Call::Commit)?;
-        let mut touched: Vec<(&str, i32)> = Vec::new();
-        for record in self.staged.iter() {
-            let Some(partition) = state.place(&record) else { continue };
-            state.append(&record, partition);
-            if touched.last() != Some(&(record.topic, partition))
-                && !touched.contains(&(record.topic, partition))
-            {
-                touched.push((record.topic, partition));
-            }
-        }
-        for (topic, partition) in touched {
-            if let Some(topic) = state.topics.get_mut(topic) {
-                topic.partitions[partition as usize].mark();
-            }
-        }
-        for (at, offset) in &self.offsets {
-            let compact = state.topics.get(&at.topic).is_some_and(|topic| topic.spec.compact);
-            if let Some(partition) = state.partition_mut(at) {
-                partition.commit(&self.group, *offset, &self.marker, compact);
-            }
-        }
-        drop(state);
-        self.reset();
-        Ok(())
+        self.end(Call::Commit, true)
     }
 
     fn abort(&mut self) -> Result<(), LogError> {
-        let state = self.log.lock();
-        self.check_producer(&state, Call::Abort)?;
-        drop(state);
-        self.reset();
-        Ok(())
+        self.end(Call::Abort, false)
     }
 
     fn recreate(&mut self) -> Result<(), LogError> {
-        let mut state = self.log.lock();
-        self.check_member(&state, Call::Recreate)?;
-        self.producer_epoch = state.next_producer(&self.transactional_id);
-        drop(state);
-        self.reset();
+        self.producer_epoch = self.log.lock().next_producer(&self.transactional_id);
+        self.open = false;
         Ok(())
     }
 
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>, LogError> {
         let state = self.log.lock();
+        if let Some(at) = partitions.iter().find(|at| state.is_pending(&self.group, at)) {
+            let message = format!("a transaction over {at} is not at its end");
+            return Err(failed(ErrorClass::Retriable, Call::Committed, message));
+        }
         let committed =
             |at| state.partition(at).and_then(|partition| partition.committed(&self.group)).cloned();
         Ok(partitions.iter().map(committed).collect())
@@ -300,7 +311,9 @@ impl Log for MemoryClient {
     }
 
     fn stable_end(&mut self, partition: &TopicPartition) -> Result<i64, LogError> {
-        Ok(self.log.lock().bounds(partition)?.1)
+        let state = self.log.lock();
+        let (_, end) = state.bounds(partition)?;
+        Ok(state.partition(partition).map_or(end, Partition::stable_end))
     }
 
     fn offset_at(&mut self, partition: &TopicPartition, at_ms: i64) -> Result<i64, LogError> {
@@ -336,7 +349,7 @@ impl Log for MemoryClient {
             let records = limits.records.saturating_sub(batch.len() - first_len);
             let before = read.next;
             read.next = partition.read(read.next, PollLimits { records, ..limits }, batch);
-            let at_end = read.next >= partition.end();
+            let at_end = read.next >= partition.stable_end();
             if at_end && (!read.ended || read.next > before) {
                 ended.push(read.at.clone());
             }
@@ -346,7 +359,9 @@ impl Log for MemoryClient {
     }
 
     fn assignment_lost(&self) -> bool {
-        self.check_member(&self.log.lock(), Call::Poll).is_err()
+        let state = self.log.lock();
+        let group = state.groups.get(&self.group);
+        self.standing(&state) == Standing::Replaced || !group.is_some_and(|group| group.has(&self.instance))
     }
 
     fn now_ms(&self) -> i64 {

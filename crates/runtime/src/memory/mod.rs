@@ -1,11 +1,16 @@
 //! A log in memory: topics, consumer groups and transactions of one process, without a broker.
 //!
 //! It carries runs that need no Kafka and the tests of everything above the log. What it keeps of Kafka:
-//! transactions are atomic, aborted records are never seen, offsets move with their transaction, a new
-//! producer with the same transactional id fences the old one, a new member with the same instance id fences
-//! the old one, partitions are found by the same hash, a transaction leaves a gap in the offsets. What it
-//! leaves out: a transaction's records appear in the log at its commit, so readers never wait for an
-//! undecided one; members never time out.
+//! a transaction's records take their offsets when they are produced, readers wait for undecided ones and never
+//! see aborted ones; offsets move with their transaction, and are not answered while they are undecided; a new
+//! producer with the same transactional id ends what the old one left and fences it, a new member with the same
+//! instance id fences the old one; offsets of a member that has missed a generation of its group are refused;
+//! partitions are found by the same hash, a transaction leaves a gap in the offsets.
+//!
+//! Nothing happens by itself, since nobody's clock runs here: what a broker does on its own (a member that is
+//! silent is removed, a transaction that is left open is aborted, marks of a decided one are written late, a
+//! request arrives late) is done when it is asked for, by [`MemoryLog::remove_member`],
+//! [`MemoryLog::time_out_transactions`], [`MemoryLog::hold_marks`] and [`MemoryLog::end`].
 //!
 //! Memory is bounded: records of a topic are dropped once every group and reader of it has passed them, and
 //! a compacted topic keeps the latest record per key. A topic that nobody has registered for keeps all.
@@ -14,16 +19,19 @@ mod client;
 mod faults;
 mod group;
 mod partition;
+mod transaction;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use self::client::MemoryClient;
 pub use self::faults::{Fault, FaultyLog};
+pub use self::transaction::EndRequest;
 
 use self::group::Group;
 use self::partition::Partition;
-use crate::log::PollLimits;
+use self::transaction::Producer;
+use crate::log::{CommittedOffset, PollLimits};
 use crate::outbox::{OutRecord, Outbox, To};
 use crate::record::{RecordBatch, TimestampType, TopicPartition};
 
@@ -66,8 +74,10 @@ struct State {
     now_ms: i64,
     topics: BTreeMap<Arc<str>, Topic>,
     groups: BTreeMap<String, Group>,
-    /// Epochs by transactional id.
-    producers: BTreeMap<String, u64>,
+    /// By transactional id.
+    producers: BTreeMap<String, Producer>,
+    /// Marks of decided transactions are not written at once.
+    holds_marks: bool,
     readers: u64,
 }
 
@@ -113,7 +123,8 @@ impl MemoryLog {
         let mut state = self.lock();
         for record in records.iter() {
             let partition = state.place(&record).expect("records go to topics that exist");
-            state.append(&record, partition);
+            state.append(&record, partition, None);
+            state.compact_if_worthwhile(record.topic, partition);
         }
     }
 
@@ -127,6 +138,53 @@ impl MemoryLog {
         inputs: &[String],
     ) -> MemoryClient {
         MemoryClient::join(self.clone(), group, instance, transactional_id, inputs)
+    }
+
+    /// Removes a member that has been silent for too long, as a coordinator does: its partitions go to others. It
+    /// learns of it, as [`GroupEvent::Lost`](crate::GroupEvent::Lost), when it polls again, and joins anew. Answers
+    /// whether there was such a member.
+    pub fn remove_member(&self, group: &str, instance: &str) -> bool {
+        self.lock().groups.get_mut(group).is_some_and(|group| group.remove(instance))
+    }
+
+    /// Aborts transactions that have been open for longer than `limit_ms` and fences their producers, as a
+    /// coordinator does; answers how many.
+    pub fn time_out_transactions(&self, limit_ms: i64) -> usize {
+        let mut state = self.lock();
+        let since_ms = state.now_ms - limit_ms;
+        state.time_out(since_ms)
+    }
+
+    /// From now on, marks of decided transactions wait until [`MemoryLog::write_mark`], or until their producer's
+    /// next transaction.
+    pub fn hold_marks(&self) {
+        self.lock().holds_marks = true;
+    }
+
+    /// Writes one mark of a decided transaction, `pick` says which; answers whether there was one.
+    pub fn write_mark(&self, pick: usize) -> bool {
+        self.lock().write_any_mark(pick)
+    }
+
+    /// Number of marks that wait to be written.
+    pub fn missing_marks(&self) -> usize {
+        self.lock().missing_marks()
+    }
+
+    /// Ends a transaction at the request of a client, which may have arrived late; answers whether its producer has not
+    /// been fenced.
+    pub fn end(&self, request: &EndRequest) -> bool {
+        self.lock().end(request)
+    }
+
+    /// What a group has committed of a partition, whether or not a transaction over it is at its end.
+    pub fn committed(&self, group: &str, at: &TopicPartition) -> Option<CommittedOffset> {
+        self.lock().partition(at)?.committed(group).cloned()
+    }
+
+    /// Who owns the partitions of a group, by instance.
+    pub fn owners(&self, group: &str) -> BTreeMap<TopicPartition, String> {
+        self.lock().groups.get(group).map(Group::owners).unwrap_or_default()
     }
 
     /// A reader of all partitions of a topic, from the oldest record on. Records stay in the log until it has
@@ -182,15 +240,21 @@ impl State {
         })
     }
 
-    fn append(&mut self, record: &OutRecord<'_>, partition: i32) {
+    fn append(&mut self, record: &OutRecord<'_>, partition: i32, producer: Option<u64>) {
         let now_ms = self.now_ms;
         let Some(topic) = self.topics.get_mut(record.topic) else { return };
         let timestamp_ms = match topic.spec.timestamps {
             TimestampType::LogAppendTime => now_ms,
             TimestampType::CreateTime => record.timestamp_ms.unwrap_or(now_ms),
         };
-        let (kind, compact) = (topic.spec.timestamps, topic.spec.compact);
-        topic.partitions[partition as usize].append(record, partition, timestamp_ms, kind, compact);
+        let kind = topic.spec.timestamps;
+        topic.partitions[partition as usize].append(record, partition, timestamp_ms, kind, producer);
+    }
+
+    fn compact_if_worthwhile(&mut self, topic: &str, partition: i32) {
+        if let Some(topic) = self.topics.get_mut(topic).filter(|topic| topic.spec.compact) {
+            topic.partitions[partition as usize].compact_if_worthwhile();
+        }
     }
 }
 

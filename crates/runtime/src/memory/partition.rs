@@ -1,6 +1,10 @@
-//! One partition of a log in memory: records in chunks, and who has read how far.
+//! One partition of a log in memory: records in chunks, which of them are decided, and who has read how far.
+//!
+//! A transaction's records take their places when they are produced. Readers come as far as the first record
+//! whose transaction is undecided, and never see one that was aborted.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Range;
 
 use crate::log::{CommittedOffset, PollLimits};
 use crate::outbox::OutRecord;
@@ -22,6 +26,10 @@ pub(super) struct Partition {
     len: usize,
     kept: usize,
     last_timestamp_ms: i64,
+    /// Offsets of undecided transactions, by producer, each list ascending.
+    open: Vec<(u64, Vec<Range<i64>>)>,
+    /// Offsets of aborted ones, ascending.
+    aborted: Vec<Range<i64>>,
     /// Next offset by group or reader.
     consumed: BTreeMap<String, i64>,
     /// Committed offsets by group.
@@ -41,13 +49,20 @@ impl Partition {
         self.len
     }
 
+    /// The last stable offset: everything before it is decided.
+    pub(super) fn stable_end(&self) -> i64 {
+        let firsts = self.open.iter().filter_map(|(_, ranges)| ranges.first());
+        firsts.map(|range| range.start).min().unwrap_or(self.end)
+    }
+
+    /// Appends a record, of a producer's transaction if one is named.
     pub(super) fn append(
         &mut self,
         record: &OutRecord<'_>,
         partition: i32,
         timestamp_ms: i64,
         timestamp_type: TimestampType,
-        compact: bool,
+        producer: Option<u64>,
     ) {
         let timestamp_ms = match timestamp_type {
             TimestampType::LogAppendTime => timestamp_ms.max(self.last_timestamp_ms),
@@ -65,33 +80,49 @@ impl Partition {
             headers: record.headers,
         };
         self.put(&record);
+        if let Some(producer) = producer {
+            self.open_at(producer, self.end);
+        }
         self.end += 1;
-        if compact && self.len > 2 * self.kept + COMPACTION_SLACK {
+    }
+
+    /// Ends a producer's transaction with a mark, which takes an offset but is no record.
+    pub(super) fn mark(&mut self, producer: u64, committed: bool) {
+        let Some(index) = self.open.iter().position(|(of, _)| *of == producer) else { return };
+        let (_, ranges) = self.open.swap_remove(index);
+        if !committed {
+            self.aborted.extend(ranges);
+            self.aborted.sort_unstable_by_key(|range| range.start);
+        }
+        self.end += 1;
+    }
+
+    /// Drops what later records of the same key have replaced, now and then.
+    pub(super) fn compact_if_worthwhile(&mut self) {
+        if self.open.is_empty() && self.len > 2 * self.kept + COMPACTION_SLACK {
             self.compact();
         }
     }
 
-    /// A commit leaves a mark, which takes an offset but is no record.
-    pub(super) fn mark(&mut self) {
-        self.end += 1;
-    }
-
-    /// Appends records from offset `from` on to `batch`; answers the offset to go on at.
+    /// Appends decided, committed records from offset `from` on to `batch`; answers the offset to go on at.
     pub(super) fn read(&self, from: i64, limits: PollLimits, batch: &mut RecordBatch) -> i64 {
         let (first_len, first_bytes) = (batch.len(), batch.bytes());
+        let stable = self.stable_end();
         let skip = self.chunks.partition_point(|chunk| last_offset(chunk) < from);
         for chunk in self.chunks.iter().skip(skip) {
             let first = chunk.lower_bound(from);
             for record in (first..chunk.len()).map(|index| chunk.get(index)) {
                 let full = batch.len() - first_len >= limits.records
                     || (batch.len() > first_len && batch.bytes() - first_bytes >= limits.bytes);
-                if full {
-                    return record.offset;
+                if full || record.offset >= stable {
+                    return record.offset.min(stable).max(from);
                 }
-                batch.push(&record);
+                if !self.is_aborted(record.offset) {
+                    batch.push(&record);
+                }
             }
         }
-        self.end.max(from)
+        stable.max(from)
     }
 
     /// The offset of the first record at or after a time.
@@ -130,6 +161,8 @@ impl Partition {
             self.low = last_offset(chunk) + 1;
             self.chunks.pop_front();
         }
+        let low = self.low;
+        self.aborted.retain(|range| range.end > low);
     }
 
     pub(super) fn committed(&self, group: &str) -> Option<&CommittedOffset> {
@@ -156,6 +189,26 @@ impl Partition {
         self.committed.remove(group);
     }
 
+    fn open_at(&mut self, producer: u64, offset: i64) {
+        let index = self.open.iter().position(|(of, _)| *of == producer).unwrap_or_else(|| {
+            self.open.push((producer, Vec::new()));
+            self.open.len() - 1
+        });
+        let ranges = &mut self.open[index].1;
+        match ranges.last_mut() {
+            Some(last) if last.end == offset => last.end += 1,
+            _ => ranges.push(offset..offset + 1),
+        }
+    }
+
+    fn is_aborted(&self, offset: i64) -> bool {
+        if self.aborted.is_empty() {
+            return false;
+        }
+        let before = self.aborted.partition_point(|range| range.start <= offset);
+        before > 0 && self.aborted[before - 1].contains(&offset)
+    }
+
     fn put(&mut self, record: &Record<'_>) {
         let full = |chunk: &RecordBatch| chunk.len() >= CHUNK_RECORDS || chunk.bytes() >= CHUNK_BYTES;
         if self.chunks.back().is_none_or(full) {
@@ -170,17 +223,20 @@ impl Partition {
     /// Keeps the last record of each key; tombstones and records without a key go.
     fn compact(&mut self) {
         let old = std::mem::take(&mut self.chunks);
-        let records = || old.iter().flat_map(RecordBatch::iter);
+        let committed = |record: &Record<'_>| !self.is_aborted(record.offset);
+        let records = || old.iter().flat_map(RecordBatch::iter).filter(committed);
         let last: HashMap<&[u8], i64> =
             records().filter_map(|record| record.key.map(|key| (key, record.offset))).collect();
+        let kept: Vec<Record<'_>> = records()
+            .filter(|record| record.value.is_some())
+            .filter(|record| record.key.is_some_and(|key| last[key] == record.offset))
+            .collect();
         self.len = 0;
-        for record in records() {
-            let is_last = record.key.is_some_and(|key| last[key] == record.offset);
-            if is_last && record.value.is_some() {
-                self.put(&record);
-            }
+        for record in &kept {
+            self.put(record);
         }
         self.kept = self.len;
+        self.aborted.clear();
     }
 }
 
