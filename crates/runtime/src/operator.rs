@@ -119,6 +119,14 @@ pub trait Operator {
         Ok(())
     }
 
+    /// The largest timestamp among the records that a partition's committed state contains, Unix milliseconds;
+    /// `None` if it is not here or contains none. A topic that holds later records before the state's next
+    /// offset is not the one that the state came from.
+    fn clock(&self, partition: i32) -> Option<i64> {
+        let _ = partition;
+        None
+    }
+
     /// A partition has gone: its state is dropped. Nothing is staged for it at this moment.
     fn revoked(&mut self, partition: i32) {
         let _ = partition;

@@ -101,6 +101,50 @@ fn expired_offsets_are_replaced_by_the_changelogs_meta_record() {
     assert_eq!(outputs(&mut reader), expected(&keys));
 }
 
+/// What stops the partition of `k1` when a worker of `application` starts.
+fn stopped(log: &MemoryLog, topics: &Topics, application: &str) -> String {
+    let config = WorkerConfig { application: application.to_owned(), ..config() };
+    let mut worker = Worker::new(client(log, topics, "a"), Counter::new(topics), config).unwrap();
+    run_until_idle(&mut [&mut worker], 0).unwrap();
+    let at = TopicPartition::new(topics.input.as_str(), partition_of(b"k1", PARTITIONS));
+    let status = worker.status();
+    let partition = status.partitions.iter().find(|partition| partition.at == at).unwrap();
+    let PartitionState::Blocked(blocked) = &partition.state else { panic!("{partition:?}") };
+    blocked.to_string()
+}
+
+#[test]
+fn a_topic_that_was_made_anew_stops_the_partition() {
+    const HOUR_MS: i64 = 3_600_000;
+    let topics = Topics::new("");
+    for (records, part) in [
+        (0, "next offset 3 of in[1] is outside the log, which holds 0 to 0"),
+        (5, "the topic has later ones from offset 0 on: it was made anew; `ripen reset scorer`"),
+    ] {
+        let log = log(&topics);
+        log.append(&feed(&topics, &[1, 1, 1], HOUR_MS));
+        let mut first = worker(&log, &topics, "a");
+        run_until_idle(&mut [&mut first], 0).unwrap();
+        drop(first);
+        log.remake(&topics.input);
+        log.append(&feed(&topics, &vec![1; records], 2 * HOUR_MS));
+        let stopped = stopped(&log, &topics, "counter");
+        assert!(stopped.contains(part), "{stopped}");
+    }
+}
+
+#[test]
+fn the_state_of_another_application_is_refused() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    log.append(&feed(&topics, &[1], 1));
+    let mut first = worker(&log, &topics, "a");
+    run_until_idle(&mut [&mut first], 0).unwrap();
+    drop(first);
+    let stopped = stopped(&log, &topics, "another");
+    assert!(stopped.contains("has the state of application counter, this is another"), "{stopped}");
+}
+
 #[test]
 fn state_and_offsets_that_disagree_stop_the_partition() {
     let topics = Topics::new("");

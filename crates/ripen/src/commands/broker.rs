@@ -27,6 +27,11 @@ pub(super) fn client(role: &str, config: &Config) -> KafkaConfig {
     }
 }
 
+/// The consumer group of a service.
+pub(super) fn group(service: Service, config: &Config) -> String {
+    format!("{}ripen-{}", config.prefix, service.as_str())
+}
+
 /// A worker's log: its member of the service's group, its producer.
 pub(super) fn member(
     service: Service,
@@ -35,9 +40,10 @@ pub(super) fn member(
     config: &Config,
 ) -> Result<KafkaLog, LogError> {
     let Config { prefix, instance, .. } = config;
+    let group = group(service, config);
     let service = service.as_str();
     let identity = MemberConfig {
-        group: format!("{prefix}ripen-{service}"),
+        group,
         instance: format!("{instance}-{number}"),
         transactional_id: format!("{prefix}{service}-{instance}-{number}"),
         inputs: inputs.to_vec(),

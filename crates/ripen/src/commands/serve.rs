@@ -324,7 +324,8 @@ fn worker_config(service: Service, number: usize, config: &Config) -> WorkerConf
     };
     let id = uuid::Uuid::new_v4().to_string();
     let first_start = if service == Service::Ingest { first_start } else { FirstStart::Earliest };
-    WorkerConfig { number, commit, first_start, ..WorkerConfig::new(service.as_str(), &id) }
+    let application = broker::group(service, config);
+    WorkerConfig { number, application, commit, first_start, ..WorkerConfig::new(service.as_str(), &id) }
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Failure> {

@@ -69,11 +69,6 @@ impl ScorerOperator {
         self.shards.values().map(Shard::leads).sum()
     }
 
-    /// The clock of a partition, ms UTC; `None` if it is not here or has no record yet.
-    pub fn clock(&self, partition: i32) -> Option<i64> {
-        self.shards.get(&partition).map(Shard::clock).filter(|clock| *clock != i64::MIN)
-    }
-
     /// Committed leads of a partition, for readers.
     pub fn base(&self, partition: i32) -> Option<Arc<Base>> {
         self.shards.get(&partition).map(Shard::base)
@@ -273,6 +268,10 @@ impl Operator for ScorerOperator {
             return Ok(());
         }
         shard.set_models(&models).map_err(|error| unusable(&error.to_string()))
+    }
+
+    fn clock(&self, partition: i32) -> Option<i64> {
+        self.shards.get(&partition).map(Shard::clock).filter(|clock| *clock != i64::MIN)
     }
 
     fn revoked(&mut self, partition: i32) {

@@ -211,9 +211,11 @@ impl Member {
         if offset != owned.assigned_at {
             debug!(%at, offset, from = owned.assigned_at, "seeking");
             let sought = self.consumer.seek(&at.topic, at.partition, Offset::Offset(offset), REQUEST_TIMEOUT);
-            sought.map_err(|error| LogError {
-                class: ErrorClass::Fatal,
-                ..classify(Call::Poll, &error).at(at)
+            // A broker that is gone for a moment is asked again: nothing is read before this has worked.
+            sought.map_err(|error| {
+                let error = classify(Call::Assign, &error).at(at);
+                warn!("{error}");
+                error
             })?;
         }
         owned.started = true;

@@ -109,6 +109,14 @@ impl MemoryLog {
         });
     }
 
+    /// Deletes a topic and makes it anew: empty, from offset 0, without any group's offsets.
+    pub fn remake(&self, name: &str) {
+        let mut state = self.lock();
+        if let Some(topic) = state.topics.get_mut(name) {
+            topic.partitions.iter_mut().for_each(|partition| *partition = Partition::default());
+        }
+    }
+
     /// Sets the clock of the log, Unix milliseconds: the timestamp of `LogAppendTime` topics and of records
     /// without one.
     pub fn set_now_ms(&self, now_ms: i64) {

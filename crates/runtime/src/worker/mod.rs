@@ -72,6 +72,8 @@ pub enum Clock {
 pub struct WorkerConfig {
     /// Name in metrics and logs.
     pub service: String,
+    /// Whose state a changelog holds: the name of the consumer group. State of another one is refused.
+    pub application: String,
     /// Unique among all workers that ever ran; the first part of transaction markers.
     pub id: String,
     /// Its number among the workers of its service in this process, for metrics: `id` is another at each start and
@@ -92,10 +94,12 @@ pub struct WorkerConfig {
 }
 
 impl WorkerConfig {
-    /// Usual bounds: 5,000 inputs, 16 MiB, commit `Auto`, wall clock, first start at the oldest record.
+    /// Usual bounds: 5,000 inputs, 16 MiB, commit `Auto`, wall clock, first start at the oldest record; the
+    /// service is the application.
     pub fn new(service: &str, id: &str) -> WorkerConfig {
         WorkerConfig {
             service: service.to_owned(),
+            application: service.to_owned(),
             id: id.to_owned(),
             number: 0,
             commit: CommitInterval::Auto,

@@ -21,6 +21,8 @@ pub(crate) struct Partition {
     pub(crate) hold: Option<Hold>,
     /// Records read but not applied because of the hold; at most one batch.
     pub(crate) held: RecordBatch,
+    /// Wall clock when it was assigned, Unix milliseconds.
+    pub(crate) assigned_ms: i64,
     /// Wall clock of the last record applied and of the last tick written, Unix milliseconds.
     pub(crate) last_record_ms: i64,
     pub(crate) last_tick_ms: i64,
@@ -31,12 +33,14 @@ pub(crate) struct Partition {
 pub(crate) enum Phase {
     /// The committed offset is not known yet.
     Locating,
-    /// The changelog may still hold undecided transactions before `target`.
-    Settling { committed: Option<i64>, low: i64, target: i64 },
+    /// The changelog may still hold undecided transactions before `target`. `late`: it has for too long.
+    Settling { committed: Option<i64>, low: i64, target: i64, late: Option<Blocked> },
     /// The changelog is being read.
     Reading { committed: Option<i64>, low: i64, target: i64, reached: i64, meta: Option<PartitionMeta> },
     /// Everything has been read; state and offset are still to be compared.
     Complete { committed: Option<i64>, meta: Option<PartitionMeta> },
+    /// State and offset agree; the partition is to be started here.
+    Agreed { start: i64 },
     /// Records are being applied.
     Running,
     /// Restoring failed; nothing is done until the partition is given away or the process restarted.
@@ -63,6 +67,7 @@ impl Partition {
             unpinned: false,
             hold: None,
             held: RecordBatch::new(),
+            assigned_ms: now_ms,
             last_record_ms: now_ms,
             last_tick_ms: i64::MIN / 2,
         }
@@ -84,7 +89,7 @@ impl Partition {
     /// Why it does not go on, if so.
     pub(crate) fn trouble(&self) -> Option<&Blocked> {
         match (&self.phase, &self.hold) {
-            (Phase::Stopped(blocked), _) => Some(blocked),
+            (Phase::Stopped(blocked) | Phase::Settling { late: Some(blocked), .. }, _) => Some(blocked),
             (_, Some(Hold::Blocked(blocked) | Hold::Future { reason: blocked, .. })) => Some(blocked),
             _ => None,
         }

@@ -19,6 +19,12 @@ use crate::record::{RecordBatch, TopicPartition};
 /// What one step reads of changelogs and tables.
 const READ_LIMITS: PollLimits = PollLimits { records: 10_000, bytes: 16 << 20 };
 
+/// Undecided transactions are aborted by the brokers long before this; a changelog that still does not show what
+/// was written to it has lost it.
+const SETTLE_LIMIT_MS: i64 = 120_000;
+/// Brokers' clocks may differ by this much, so timestamps need not rise with the offsets.
+const CLOCK_SKEW_MS: i64 = 60_000;
+
 /// For how long and how often a call is repeated when a worker is made, and the pause between.
 const OPEN_LIMIT_MS: i64 = 15_000;
 const OPEN_REPEATS: u32 = 500;
@@ -163,7 +169,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
             // A new leader may know less for a moment: its end is not the changelog's.
             warn!(service = self.config.service, %at, reached, target, "changelog ends early: reading it again");
             self.operator.assigned(at.partition);
-            *phase = Phase::Settling { committed, low, target };
+            *phase = Phase::Settling { committed, low, target, late: None };
             return;
         }
         *phase = Phase::Complete { committed, meta: meta.take() };
@@ -178,10 +184,17 @@ impl<L: Log, O: Operator> Worker<L, O> {
         let (count, first) = (self.partitions.len(), self.turns.restore);
         for index in (0..count).map(|step| (first + step) % count) {
             let moved = match &self.partitions[index].phase {
-                Phase::Settling { committed, low, target } => self.settle(index, *committed, *low, *target),
+                Phase::Settling { committed, low, target, .. } => {
+                    let (committed, low, target) = (*committed, *low, *target);
+                    self.settle(index, committed, low, target, now_ms)
+                }
                 Phase::Complete { committed, meta } => {
                     let (committed, meta) = (*committed, meta.clone());
                     self.hand_over(index, committed, meta).map(|()| true)
+                }
+                Phase::Agreed { start } => {
+                    let start = *start;
+                    self.begin(index, start).map(|()| true)
                 }
                 _ => Ok(false),
             };
@@ -204,10 +217,19 @@ impl<L: Log, O: Operator> Worker<L, O> {
         committed: Option<i64>,
         low: i64,
         target: i64,
+        now_ms: i64,
     ) -> Result<bool, LogError> {
         let changelog = self.changelog_of(index);
-        if self.log.stable_end(&changelog)? < target {
-            return Ok(false);
+        let stable = self.log.stable_end(&changelog)?;
+        if stable < target {
+            let partition = &mut self.partitions[index];
+            let is_late = now_ms - partition.assigned_ms > SETTLE_LIMIT_MS;
+            let Phase::Settling { late, .. } = &mut partition.phase else { return Ok(false) };
+            let is_new = is_late && late.is_none();
+            if is_new {
+                *late = Some(cut_short(&changelog, stable, target));
+            }
+            return Ok(is_new);
         }
         self.log.read_from(&changelog, low)?;
         self.partitions[index].phase = Phase::Reading { committed, low, target, reached: low, meta: None };
@@ -267,12 +289,12 @@ impl<L: Log, O: Operator> Worker<L, O> {
         self.partitions[index].phase = if low == high {
             Phase::Complete { committed, meta: None }
         } else {
-            Phase::Settling { committed, low, target: high }
+            Phase::Settling { committed, low, target: high, late: None }
         };
         Ok(())
     }
 
-    /// The state is complete: checks it against the committed offset and starts the partition.
+    /// The state is complete: checks it against the committed offset.
     fn hand_over(
         &mut self,
         index: usize,
@@ -280,36 +302,48 @@ impl<L: Log, O: Operator> Worker<L, O> {
         meta: Option<PartitionMeta>,
     ) -> Result<(), LogError> {
         let at = self.partitions[index].at.clone();
-        let (low, high) = self.log.watermarks(&at)?;
-        let changelog = self.changelog_of(index);
-        let agreed = agree(&at, &changelog, committed, meta.as_ref(), low, self.operator.state_format());
+        let (low, _) = self.log.watermarks(&at)?;
+        let places = Places { input: &at, changelog: &self.changelog_of(index), low };
+        let ours = (self.operator.state_format(), self.config.application.as_str());
+        let agreed = agree(&places, committed, meta.as_ref(), ours);
         let operator_meta = meta.as_ref().map(|meta| meta.operator.as_slice());
         match agreed.and_then(|start| self.operator.restored(at.partition, operator_meta).map(|()| start)) {
-            Ok(start) => self.run_within(index, start, low, high),
-            Err(blocked) => {
+            Ok(start) => self.partitions[index].phase = Phase::Agreed { start },
+            Err(blocked) => stop(&mut self.partitions[index].phase, &self.config.service, blocked),
+        }
+        Ok(())
+    }
+
+    /// Starts a restored partition, unless its input is another one than its state came from. Deleting a topic
+    /// deletes the offsets committed for it, and the offset that the state names may exist in a new one.
+    fn begin(&mut self, index: usize, start: i64) -> Result<(), LogError> {
+        let at = self.partitions[index].at.clone();
+        if let Some(clock_ms) = self.operator.clock(at.partition) {
+            let later = self.log.offset_at(&at, clock_ms.saturating_add(CLOCK_SKEW_MS))?;
+            // Where there are none, the answer is the end.
+            if later < start.min(self.log.watermarks(&at)?.1) {
+                let blocked = remade(&at, start, later, clock_ms);
                 stop(&mut self.partitions[index].phase, &self.config.service, blocked);
-                Ok(())
+                return Ok(());
             }
         }
+        self.run(index, start)
     }
 
     /// Starts to read a partition, unless its offset is not in the log any more.
     fn run(&mut self, index: usize, start: i64) -> Result<(), LogError> {
         let at = self.partitions[index].at.clone();
         let (low, high) = self.log.watermarks(&at)?;
-        self.run_within(index, start, low, high)
-    }
-
-    fn run_within(&mut self, index: usize, start: i64, low: i64, high: i64) -> Result<(), LogError> {
-        let at = self.partitions[index].at.clone();
         if !(low..=high).contains(&start) {
             let blocked = Blocked {
                 reason: format!(
                     "next offset {start} of {at} is outside the log, which holds {low} to {high}"
                 ),
-                advice: "records were lost by retention, or the topic was made anew: reset the offsets, \
-                         accepting the gap"
-                    .to_owned(),
+                advice: format!(
+                    "records were lost by retention, or the topic was made anew: `ripen reset {}` goes on with \
+                     what there is",
+                    self.config.service
+                ),
             };
             stop(&mut self.partitions[index].phase, &self.config.service, blocked);
             return Ok(());
@@ -335,23 +369,38 @@ fn stop(phase: &mut Phase, service: &str, blocked: Blocked) {
     *phase = Phase::Stopped(blocked);
 }
 
+/// What a partition reads and what its state is in.
+#[derive(Debug, Clone, Copy)]
+struct Places<'a> {
+    input: &'a TopicPartition,
+    changelog: &'a TopicPartition,
+    /// Offset of the oldest input record.
+    low: i64,
+}
+
 /// Where to start, or why state and offsets cannot belong together. The two are written in one transaction,
 /// so they differ only if something else has changed one of them. Offsets of a group expire, a changelog
-/// does not: without them the meta record decides.
+/// does not: without them the meta record decides. `ours` is this version's state format, and the application.
 fn agree(
-    input: &TopicPartition,
-    changelog: &TopicPartition,
+    places: &Places<'_>,
     committed: Option<i64>,
     meta: Option<&PartitionMeta>,
-    low: i64,
-    state_format: u16,
+    ours: (u16, &str),
 ) -> Result<i64, Blocked> {
-    let reset = "offsets and changelog must be reset together: `ripen reset`".to_owned();
+    let Places { input, changelog, low } = places;
+    let reset = "offsets and changelog must be reset together: `ripen reset scorer`".to_owned();
     match (committed, meta) {
-        (_, Some(meta)) if meta.state_format > state_format => Err(Blocked {
+        (_, Some(meta)) if meta.application != ours.1 => Err(Blocked {
             reason: format!(
-                "{changelog} has state format {}, this version reads up to {state_format}",
-                meta.state_format
+                "{changelog} has the state of application {}, this is {}",
+                meta.application, ours.1
+            ),
+            advice: "give each application topics of its own, by its prefix".to_owned(),
+        }),
+        (_, Some(meta)) if meta.state_format > ours.0 => Err(Blocked {
+            reason: format!(
+                "{changelog} has state format {}, this version reads up to {}",
+                meta.state_format, ours.0
             ),
             advice: "run the version that wrote it, or a newer one".to_owned(),
         }),
@@ -367,7 +416,29 @@ fn agree(
             reason: format!("the group has committed offset {offset} of {input}, but {changelog} is empty"),
             advice: reset,
         }),
-        (None, None) => Ok(low),
+        (None, None) => Ok(*low),
+    }
+}
+
+fn cut_short(changelog: &TopicPartition, stable: i64, target: i64) -> Blocked {
+    Blocked {
+        reason: format!(
+            "{changelog} can be read up to {stable} only, {target} had been written: brokers have lost the rest, or a \
+             transaction is left open"
+        ),
+        advice: "look for the missing replica or end the transaction with `kafka-transactions`; if records are lost, \
+                 `ripen reset scorer` builds the state anew from the activities"
+            .to_owned(),
+    }
+}
+
+fn remade(at: &TopicPartition, start: i64, later: i64, clock_ms: i64) -> Blocked {
+    Blocked {
+        reason: format!(
+            "the state goes up to offset {start} of {at}, with records up to {clock_ms} (Unix ms), but the topic has \
+             later ones from offset {later} on: it was made anew"
+        ),
+        advice: "`ripen reset scorer` builds the state anew from what the topic holds now".to_owned(),
     }
 }
 
@@ -375,28 +446,42 @@ fn agree(
 mod tests {
     use super::*;
 
-    fn check(committed: Option<i64>, meta: Option<(i64, u16)>, expected: Result<i64, &str>) {
+    fn check(committed: Option<i64>, meta: Option<(i64, u16, &str)>, expected: Result<i64, &str>) {
         let (input, changelog) = (TopicPartition::new("in", 3), TopicPartition::new("state", 3));
-        let meta = meta.map(|(next_offset, state_format)| PartitionMeta {
+        let meta = meta.map(|(next_offset, state_format, application)| PartitionMeta {
             next_offset,
             state_format,
+            application: application.to_owned(),
             marker: "w:1".to_owned(),
             operator: Vec::new(),
         });
-        let agreed = agree(&input, &changelog, committed, meta.as_ref(), 7, 2);
+        let places = Places { input: &input, changelog: &changelog, low: 7 };
+        let agreed = agree(&places, committed, meta.as_ref(), (2, "ours"));
         match expected {
             Ok(start) => assert_eq!(agreed, Ok(start)),
-            Err(part) => assert!(agreed.unwrap_err().to_string().contains(part)),
+            Err(part) => {
+                let blocked = agreed.unwrap_err().to_string();
+                assert!(blocked.contains(part), "{blocked}");
+            }
         }
     }
 
     #[test]
     fn state_and_offsets_start_together_or_not_at_all() {
-        check(Some(20), Some((20, 2)), Ok(20));
-        check(None, Some((20, 1)), Ok(20));
+        check(Some(20), Some((20, 2, "ours")), Ok(20));
+        check(None, Some((20, 1, "ours")), Ok(20));
         check(None, None, Ok(7));
-        check(Some(20), Some((19, 2)), Err("committed offset 20 of in[3], state[3] has state up to 19"));
+        check(
+            Some(20),
+            Some((19, 2, "ours")),
+            Err("committed offset 20 of in[3], state[3] has state up to 19"),
+        );
         check(Some(20), None, Err("state[3] is empty"));
-        check(Some(20), Some((20, 3)), Err("state format 3, this version reads up to 2"));
+        check(Some(20), Some((20, 3, "ours")), Err("state format 3, this version reads up to 2"));
+        check(
+            Some(20),
+            Some((20, 2, "theirs")),
+            Err("state[3] has the state of application theirs, this is ours"),
+        );
     }
 }

@@ -133,6 +133,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
             let mut meta = PartitionMeta {
                 next_offset: partition.position,
                 state_format: self.operator.state_format(),
+                application: self.config.application.clone(),
                 marker: marker.to_owned(),
                 operator: Vec::new(),
             };

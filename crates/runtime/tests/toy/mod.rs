@@ -214,6 +214,10 @@ impl Operator for Counter {
         Ok(())
     }
 
+    fn clock(&self, partition: i32) -> Option<i64> {
+        Some(self.committed.get(&partition)?.clock_ms).filter(|clock_ms| *clock_ms > 0)
+    }
+
     fn revoked(&mut self, partition: i32) {
         assert_eq!(self.staged.remove(&partition), self.committed.remove(&partition), "nothing is staged");
     }
