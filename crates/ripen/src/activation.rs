@@ -156,7 +156,7 @@ pub fn activate<L: Log>(
     wait: &mut dyn FnMut(&mut L) -> Result<(), LogError>,
 ) -> Result<Activated, ActivationError> {
     let partitions = partition_count(log, &topics.activities)?;
-    let before = active_model(log, topics, wait)?;
+    let before = stored_models(log, topics, wait)?.pop().map(|newest| newest.active);
     if let Some(active) = before.as_ref().filter(|active| active.hash == model.hash) {
         return Ok(Activated::Already(active.clone()));
     }
@@ -214,12 +214,26 @@ pub fn push_activation(
     }
 }
 
-/// The model with the highest epoch in the models topic.
-fn active_model<L: Log>(
+/// An activated model in the models topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its hash and latest epoch.
+    pub active: ActiveModel,
+    /// When it was activated last, Unix milliseconds.
+    pub at_ms: i64,
+    /// The model's file.
+    pub text: String,
+}
+
+/// All models in the models topic, by their epochs.
+///
+/// # Errors
+/// A missing topic, a record that no activation wrote, a log that fails; whatever `wait` answers.
+pub fn stored_models<L: Log>(
     log: &mut L,
     topics: &Topics,
     wait: &mut dyn FnMut(&mut L) -> Result<(), LogError>,
-) -> Result<Option<ActiveModel>, ActivationError> {
+) -> Result<Vec<Stored>, ActivationError> {
     let mut reading = Vec::new();
     for partition in 0..partition_count(log, &topics.models)? {
         let at = TopicPartition::new(topics.models.as_str(), partition);
@@ -227,7 +241,7 @@ fn active_model<L: Log>(
         log.read_from(&at, low)?;
         reading.push(at);
     }
-    let mut found: Vec<ActiveModel> = Vec::new();
+    let mut found: Vec<Stored> = Vec::new();
     let (mut batch, mut ended) = (RecordBatch::new(), Vec::new());
     while !reading.is_empty() {
         batch.clear();
@@ -235,15 +249,14 @@ fn active_model<L: Log>(
         log.read(&mut batch, READ_LIMITS, &mut ended)?;
         for record in batch.iter() {
             let hash = String::from_utf8_lossy(record.key.unwrap_or_default()).into_owned();
-            found.retain(|model| model.hash != hash);
-            if record.value.is_none() {
-                continue;
-            }
+            found.retain(|model| model.active.hash != hash);
+            let Some(value) = record.value else { continue };
             let epoch = record.headers.get(EPOCH_HEADER).and_then(|digits| std::str::from_utf8(digits).ok());
             let Some(epoch) = epoch.and_then(|digits| digits.parse().ok()) else {
                 return Err(ActivationError::Foreign { hash, topic: topics.models.clone() });
             };
-            found.push(ActiveModel { hash, epoch });
+            let text = String::from_utf8_lossy(value).into_owned();
+            found.push(Stored { active: ActiveModel { hash, epoch }, at_ms: record.timestamp_ms, text });
         }
         reading.retain(|at| !ended.contains(at));
         for at in &ended {
@@ -253,7 +266,8 @@ fn active_model<L: Log>(
             wait(log)?;
         }
     }
-    Ok(found.into_iter().max_by_key(|model| model.epoch))
+    found.sort_by_key(|model| model.active.epoch);
+    Ok(found)
 }
 
 fn partition_count(log: &mut impl Log, topic: &str) -> Result<i32, ActivationError> {

@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
+use crate::config::Start;
 use crate::demo::DemoArguments;
 use crate::explain::ExplainArguments;
 use crate::failure;
@@ -72,6 +73,8 @@ pub enum Command {
         #[command(subcommand)]
         command: ModelCommand,
     },
+    /// Put a service's place in its input elsewhere, while none of its workers runs.
+    Reset(ResetArgs),
     /// Look at the configuration.
     Config {
         /// How.
@@ -164,6 +167,30 @@ pub struct CurveArgs {
     pub json: bool,
 }
 
+/// Flags of `ripen reset`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ResetArgs {
+    /// Which service. The scorer's state goes with its offsets: leads are scored again from the oldest activity on.
+    pub service: ResetService,
+    /// Where ingest or emitter goes on: earliest, latest, or a time like 2026-11-01T00:00:00Z.
+    #[arg(long, value_name = "WHERE", value_parser = start)]
+    pub to: Option<Start>,
+    /// Do it; otherwise only say what would be done.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// A service that can be reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ResetService {
+    /// Offsets in the source topics.
+    Ingest,
+    /// State and offsets.
+    Scorer,
+    /// Offsets in the decisions.
+    Emitter,
+}
+
 /// `ripen config …`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub enum ConfigCommand {
@@ -184,6 +211,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     failure::exit_code(&commands::run(command_line))
+}
+
+fn start(text: &str) -> Result<Start, String> {
+    Start::parse(text).ok_or_else(|| Start::EXPECTED.to_owned())
 }
 
 fn duration_ms(text: &str) -> Result<i64, String> {

@@ -3,6 +3,7 @@
 mod broker;
 mod config;
 mod model;
+mod reset;
 mod serve;
 mod topics;
 
@@ -33,6 +34,7 @@ pub fn run(command_line: CommandLine) -> CommandResult {
             model::activate(&file, || loaded(&configuration))
         }
         Command::Model { command } => model::run(&command),
+        Command::Reset(arguments) => reset::run(&arguments, &loaded(&configuration)?),
         Command::Config { command } => config::run(command, &configuration),
     }
 }

@@ -117,6 +117,20 @@ pub enum Start {
     At(i64),
 }
 
+impl Start {
+    /// What [`Start::parse`] takes, for messages.
+    pub const EXPECTED: &str = "expected earliest, latest or a time like 2026-11-01T00:00:00Z";
+
+    /// Reads `earliest`, `latest` or an RFC 3339 instant.
+    pub fn parse(text: &str) -> Option<Start> {
+        match text {
+            "earliest" => Some(Start::Earliest),
+            "latest" => Some(Start::Latest),
+            time => Some(Start::At(time.parse::<jiff::Timestamp>().ok()?.as_millisecond())),
+        }
+    }
+}
+
 /// How topics are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Topics {

@@ -262,17 +262,12 @@ impl Reader<'_> {
     fn ingest(&mut self) -> Option<Ingest> {
         let start = match self.text("ingest.start") {
             None => None,
-            Some((text, origin)) => Some(match text.as_str() {
-                "earliest" => Start::Earliest,
-                "latest" => Start::Latest,
-                time => match time.parse::<jiff::Timestamp>() {
-                    Ok(time) => Start::At(time.as_millisecond()),
-                    Err(_) => {
-                        let expected = "expected earliest, latest or a time like 2026-11-01T00:00:00Z";
-                        return self.fail(&origin, format!("ingest.start: {expected}, got {text:?}"));
-                    }
-                },
-            }),
+            Some((text, origin)) => match Start::parse(&text) {
+                Some(start) => Some(start),
+                None => {
+                    return self.fail(&origin, format!("ingest.start: {}, got {text:?}", Start::EXPECTED));
+                }
+            },
         };
         let record_bytes = self.integer("ingest.limits.record_bytes");
         let nesting = self.integer("ingest.limits.nesting");

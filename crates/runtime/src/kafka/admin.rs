@@ -202,6 +202,37 @@ pub fn apply(config: &KafkaConfig, specs: &[TopicSpec]) -> Result<Vec<String>, L
     Ok(names)
 }
 
+/// Deletes a topic with all its records, and returns once it has gone; one that does not exist is as good as deleted.
+///
+/// # Errors
+/// When the cluster refuses, or does not do it in time.
+pub fn delete_topic(config: &KafkaConfig, topic: &str) -> Result<(), LogError> {
+    let client = client(config)?;
+    let deleted = block_on(client.delete_topics(&[topic], &options()));
+    for result in deleted.map_err(|error| classify(Call::Metadata, &error))? {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+            Err((_, code)) => return Err(not_deleted(topic, &code.to_string())),
+        }
+    }
+    for _ in 0..LEADER_PAUSES {
+        if partitions(&metadata(&client, config)?, topic).is_none() {
+            return Ok(());
+        }
+        std::thread::park_timeout(LEADER_PAUSE);
+    }
+    Err(not_deleted(topic, "it is still there"))
+}
+
+fn not_deleted(topic: &str, reason: &str) -> LogError {
+    LogError {
+        class: ErrorClass::Fatal,
+        call: Call::Metadata,
+        place: None,
+        message: format!("topic {topic} could not be deleted: {reason}"),
+    }
+}
+
 /// Returns once every topic can be written to, or after [`LEADER_PAUSES`].
 fn await_leaders(
     client: &AdminClient<Quiet>,
@@ -244,7 +275,7 @@ pub fn append_transactionally(
     written
 }
 
-fn client(config: &KafkaConfig) -> Result<AdminClient<Quiet>, LogError> {
+pub(super) fn client(config: &KafkaConfig) -> Result<AdminClient<Quiet>, LogError> {
     created(config.base().create_with_context(Quiet::default()))
 }
 
@@ -273,12 +304,12 @@ fn new_topic(spec: &TopicSpec) -> NewTopic<'_> {
     spec.settings.iter().fold(topic, |topic, (name, value)| topic.set(name, value))
 }
 
-fn options() -> AdminOptions {
+pub(super) fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT))
 }
 
 /// Runs a future of the client library to its end; it is driven by the client's own thread.
-fn block_on<F: Future>(future: F) -> F::Output {
+pub(super) fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {

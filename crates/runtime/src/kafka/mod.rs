@@ -21,6 +21,7 @@
 pub mod admin;
 mod client;
 mod errors;
+pub mod groups;
 mod member;
 mod producer;
 mod reader;

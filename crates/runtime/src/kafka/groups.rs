@@ -1,0 +1,92 @@
+//! Consumer groups seen from outside: whether anybody is in one, where it stands, and moving it while nobody is.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::admin;
+use super::client::Quiet;
+use super::errors::classify;
+use super::{KafkaConfig, created};
+use crate::log::{Call, ErrorClass, LogError};
+use crate::record::TopicPartition;
+
+/// How long the group's coordinator may take to answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The number of members of a group, those included that have stopped within their session timeout; 0 if there
+/// is no such group.
+///
+/// # Errors
+/// When the cluster cannot be asked.
+pub fn members(config: &KafkaConfig, group: &str) -> Result<usize, LogError> {
+    let consumer = consumer(config, group)?;
+    let list = consumer.client().fetch_group_list(Some(group), REQUEST_TIMEOUT);
+    let list = list.map_err(|error| classify(Call::Metadata, &error))?;
+    Ok(list.groups().iter().filter(|found| found.name() == group).map(|found| found.members().len()).sum())
+}
+
+/// The group's committed offsets; `None` where there is none.
+///
+/// # Errors
+/// When the cluster cannot be asked.
+pub fn committed(
+    config: &KafkaConfig,
+    group: &str,
+    partitions: &[TopicPartition],
+) -> Result<Vec<Option<i64>>, LogError> {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for at in partitions {
+        list.add_partition(&at.topic, at.partition);
+    }
+    let found = consumer(config, group)?.committed_offsets(list, REQUEST_TIMEOUT);
+    let found = found.map_err(|error| classify(Call::Committed, &error))?;
+    let offset = |at: &TopicPartition| match found.find_partition(&at.topic, at.partition)?.offset() {
+        Offset::Offset(offset) => Some(offset),
+        _ => None,
+    };
+    Ok(partitions.iter().map(offset).collect())
+}
+
+/// Commits offsets for a group without members.
+///
+/// # Errors
+/// When the cluster refuses, as it does while somebody is in the group.
+pub fn move_to(config: &KafkaConfig, group: &str, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+    let consumer = consumer(config, group)?;
+    let mut list = TopicPartitionList::with_capacity(offsets.len());
+    for (at, offset) in offsets {
+        let added = list.add_partition_offset(&at.topic, at.partition, Offset::Offset(*offset));
+        added.map_err(|error| classify(Call::Assign, &error).at(at))?;
+    }
+    consumer.commit(&list, CommitMode::Sync).map_err(|error| classify(Call::SendOffsets, &error))
+}
+
+/// Deletes a group with its offsets; one that does not exist is as good as deleted.
+///
+/// # Errors
+/// When the cluster refuses, as it does while somebody is in the group.
+pub fn delete(config: &KafkaConfig, group: &str) -> Result<(), LogError> {
+    let client = admin::client(config)?;
+    let deleted = admin::block_on(client.delete_groups(&[group], &admin::options()));
+    for result in deleted.map_err(|error| classify(Call::Metadata, &error))? {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
+            Err((name, code)) => {
+                let error = classify(Call::Metadata, &KafkaError::AdminOp(code));
+                let message = format!("group {name} could not be deleted: {code}");
+                return Err(LogError { class: ErrorClass::Fatal, message, ..error });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A client under the group's name that does not join it.
+fn consumer(config: &KafkaConfig, group: &str) -> Result<BaseConsumer<Quiet>, LogError> {
+    let mut client = config.base();
+    client.set("group.id", group).set("enable.auto.commit", "false");
+    created(client.create_with_context(Quiet::default()))
+}
