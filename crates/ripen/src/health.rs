@@ -16,6 +16,9 @@ use crate::metrics::READY;
 /// What is said while there is no model.
 pub const NO_MODEL: &str = "no model has been activated; activate one with `ripen model activate FILE`";
 
+/// So many failed transactions in a row are no passing matter: a second of them at least.
+const ABORTS_TOLD: u32 = 20;
+
 /// How far one worker is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerState {
@@ -35,6 +38,13 @@ pub enum WorkerState {
         /// How many.
         partitions: usize,
         /// Why the first of them cannot, and what to do.
+        reason: String,
+    },
+    /// One transaction after the other fails; nothing of them has happened, and they are tried again.
+    Aborting {
+        /// How many in a row.
+        count: u32,
+        /// Why the last one failed.
         reason: String,
     },
     /// Working, with this many partitions; none is ready too, another instance may have them all.
@@ -62,6 +72,10 @@ impl WorkerState {
                 reason: format!("{at}: {first}"),
             };
         }
+        if status.aborts.in_a_row >= ABORTS_TOLD {
+            let count = status.aborts.in_a_row;
+            return WorkerState::Aborting { count, reason: status.aborts.reason.clone() };
+        }
         let remaining: Vec<u64> = status
             .partitions
             .iter()
@@ -83,6 +97,7 @@ impl WorkerState {
             WorkerState::NoModel => "no model",
             WorkerState::Restoring { .. } => "restoring",
             WorkerState::Blocked { .. } => "blocked",
+            WorkerState::Aborting { .. } => "aborting",
             WorkerState::Ready { .. } => "ready",
             WorkerState::Stopped => "stopped",
         }
@@ -99,6 +114,9 @@ impl fmt::Display for WorkerState {
             }
             WorkerState::Blocked { partitions, reason } => {
                 write!(f, "{partitions} partitions blocked, {reason}")
+            }
+            WorkerState::Aborting { count, reason } => {
+                write!(f, "{count} transactions in a row failed, the last one: {reason}")
             }
             WorkerState::Ready { partitions } => write!(f, "ready with {partitions} partitions"),
         }
@@ -189,6 +207,10 @@ impl Entry {
                 value["partitions"] = json!(partitions);
                 value["reason"] = json!(reason);
             }
+            WorkerState::Aborting { count, reason } => {
+                value["aborts"] = json!(count);
+                value["reason"] = json!(reason);
+            }
             WorkerState::Ready { partitions } => value["partitions"] = json!(partitions),
         }
         value
@@ -202,7 +224,20 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use ripen_runtime::Aborts;
+
     use super::*;
+
+    #[test]
+    fn a_second_of_failed_transactions_is_told_a_single_one_is_not() {
+        for (in_a_row, ready) in [(1, true), (19, true), (20, false)] {
+            let aborts = Aborts { in_a_row, reason: "commit transaction: timed out".to_owned() };
+            let state = WorkerState::of(&Status { tables_read: true, aborts, ..Status::default() });
+            assert_eq!(state == WorkerState::Ready { partitions: 0 }, ready, "{state}");
+            let told = "20 transactions in a row failed, the last one: commit transaction: timed out";
+            assert!(ready || state.to_string() == told, "{state}");
+        }
+    }
 
     #[test]
     fn ready_means_every_worker_is() {

@@ -17,5 +17,6 @@ pub mod model_file;
 pub mod operators;
 pub mod persona;
 pub mod pipeline;
+pub mod progress;
 pub mod score;
 mod words;

@@ -23,6 +23,6 @@ pub use crate::operator::{Blocked, Operator, Outcome, Wiring};
 pub use crate::outbox::{Changelog, OutRecord, Outbox, OutboxLimits, To};
 pub use crate::record::{Headers, Record, RecordBatch, TimestampType, TopicPartition};
 pub use crate::worker::{
-    Clock, CommitInterval, FirstStart, PartitionState, PartitionStatus, Status, Step, Wait, Worker,
+    Aborts, Clock, CommitInterval, FirstStart, PartitionState, PartitionStatus, Status, Step, Wait, Worker,
     WorkerConfig, WorkerError, run_until_idle,
 };

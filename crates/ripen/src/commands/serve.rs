@@ -22,6 +22,7 @@ use crate::config::{Commit, Config, Start};
 use crate::failure::{CommandResult, Ended, Failure};
 use crate::health::{Health, WorkerState};
 use crate::operators::{EmitterOperator, IngestOperator, ScorerOperator};
+use crate::progress::Progress;
 use crate::{http, metrics};
 
 /// How long clients may take to close once every worker has done its work.
@@ -110,11 +111,12 @@ pub(super) fn run(services: &[Service], config: &Config) -> CommandResult {
             let _ = told.send(Event::Http(error.to_string()));
         }
     })?;
+    let progress = Arc::new(Progress::default());
     let stop = Arc::new(AtomicBool::new(false));
     let mut threads = Vec::new();
     for service in services {
         for number in 0..config.workers {
-            threads.push(start_worker(*service, number, config, &health, &stop, &sender)?);
+            threads.push(start_worker(*service, number, config, (&health, &progress), &stop, &sender)?);
         }
     }
     drop(sender);
@@ -208,12 +210,13 @@ fn start_worker(
     service: Service,
     number: usize,
     config: &Config,
-    health: &Arc<Health>,
+    (health, progress): (&Arc<Health>, &Arc<Progress>),
     stop: &Arc<AtomicBool>,
     sender: &Sender<Event>,
 ) -> Result<JoinHandle<()>, Failure> {
     let (config, sender) = (config.clone(), sender.clone());
-    let shell = Shell { service, number, health: Arc::clone(health), stop: Arc::clone(stop) };
+    let (health, progress) = (Arc::clone(health), Arc::clone(progress));
+    let shell = Shell { service, number, health, progress, stop: Arc::clone(stop) };
     spawn(&format!("{}-{number}", service.as_str()), move || {
         // A worker that panics must not leave a process that looks alive.
         let ended = Ending { service, number, sender, done: false };
@@ -268,6 +271,7 @@ struct Shell {
     service: Service,
     number: usize,
     health: Arc<Health>,
+    progress: Arc<Progress>,
     stop: Arc<AtomicBool>,
 }
 
@@ -303,7 +307,11 @@ impl Shell {
             state => state,
         };
         let is_new = self.health.set(service, worker, state.clone());
+        let restoring = if let WorkerState::Restoring { records, .. } = state { records } else { 0 };
+        self.progress.set(service, worker, restoring);
         match state {
+            // Progress has its own lines, and a failed transaction is told when it fails.
+            WorkerState::Restoring { .. } | WorkerState::Aborting { .. } => {}
             WorkerState::Blocked { .. } | WorkerState::NoModel if is_new => warn!(service, worker, "{state}"),
             _ if is_new => info!(service, worker, "{state}"),
             _ => {}

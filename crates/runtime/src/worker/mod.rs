@@ -22,7 +22,7 @@ use tracing::{info, warn};
 
 pub use self::decide::{Action, decide};
 pub use self::meta::{META_KEY, PartitionMeta};
-pub use self::status::{PartitionState, PartitionStatus, Status};
+pub use self::status::{Aborts, PartitionState, PartitionStatus, Status};
 
 use self::partition::{Hold, Partition};
 use self::restore::{Tables, Turns};
@@ -197,7 +197,7 @@ pub struct Worker<L, O> {
     full: bool,
     transactions: u64,
     recreations_ms: VecDeque<i64>,
-    aborts_in_a_row: u32,
+    aborts: Aborts,
     read: RecordBatch,
     ended: Vec<TopicPartition>,
     holds: Vec<TopicPartition>,
@@ -228,7 +228,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
             full: false,
             transactions: 0,
             recreations_ms: VecDeque::new(),
-            aborts_in_a_row: 0,
+            aborts: Aborts::default(),
             read: RecordBatch::new(),
             ended: Vec::new(),
             holds: Vec::new(),

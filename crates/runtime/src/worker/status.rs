@@ -14,8 +14,19 @@ pub struct Status {
     pub tables_read: bool,
     /// Transactions tried so far.
     pub transactions: u64,
+    /// Those that have failed since the last one that was committed.
+    pub aborts: Aborts,
     /// Its partitions.
     pub partitions: Vec<PartitionStatus>,
+}
+
+/// Transactions that were aborted one after the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Aborts {
+    /// How many; 0 as soon as one is committed.
+    pub in_a_row: u32,
+    /// Why the last of them was.
+    pub reason: String,
 }
 
 impl Status {
@@ -62,6 +73,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
         Status {
             tables_read: self.tables.ready(),
             transactions: self.transactions,
+            aborts: self.aborts.clone(),
             partitions: partitions.collect(),
         }
     }

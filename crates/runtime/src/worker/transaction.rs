@@ -4,7 +4,7 @@ use tracing::{debug, warn};
 
 use super::decide::{Action, decide};
 use super::meta::{META_KEY, PartitionMeta};
-use super::{Worker, WorkerError};
+use super::{Aborts, Worker, WorkerError};
 use crate::log::{Call, ErrorClass, Log, LogError};
 use crate::metrics as names;
 use crate::operator::Operator;
@@ -55,11 +55,11 @@ impl<L: Log, O: Operator> Worker<L, O> {
             .increment(1);
         match end {
             End::Committed => {
-                self.aborts_in_a_row = 0;
+                self.aborts = Aborts::default();
                 self.merge();
             }
             End::Aborted => {
-                self.aborts_in_a_row += 1;
+                self.aborts.in_a_row += 1;
                 self.rerun();
             }
         }
@@ -179,11 +179,12 @@ impl<L: Log, O: Operator> Worker<L, O> {
         now_ms: i64,
     ) -> Result<End, WorkerError> {
         warn!(service = self.config.service, class = ?error.class, "transaction failed: {error}");
+        self.aborts.reason = error.to_string();
         match decide(error.call, error.class, true) {
             Action::Exit => Err(self.give_up(error)),
-            _ if self.aborts_in_a_row >= ABORT_LIMIT => {
+            _ if self.aborts.in_a_row >= ABORT_LIMIT => {
                 let service = self.config.service.clone();
-                Err(WorkerError::Stuck { service, count: self.aborts_in_a_row, error })
+                Err(WorkerError::Stuck { service, count: self.aborts.in_a_row, error })
             }
             Action::AbortAndRerun | Action::Repeat => match self.repeat(|worker| worker.log.abort()) {
                 Ok(()) => {
