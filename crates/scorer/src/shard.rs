@@ -259,16 +259,9 @@ impl Shard {
     /// answers [`Applied::Switched`]. Leads are brought to it as they are touched, and by ticks.
     ///
     /// # Errors
-    /// Another version of semantics or state, or another model than named.
+    /// See [`can_switch`].
     pub fn switch(&mut self, switch: &Switch<'_>, model: Arc<Model>) -> Result<(), Refused> {
-        if switch.semantics != SEMANTICS || switch.state_format != STATE_FORMAT {
-            let Switch { semantics, state_format, .. } = *switch;
-            return Err(Refused::SwitchVersion { semantics, state_format });
-        }
-        if *switch.model_hash != *model.hash {
-            let named = switch.model_hash.to_string();
-            return Err(Refused::SwitchModel { named, given: model.hash.clone() });
-        }
+        can_switch(switch, &model)?;
         self.work.forget_pages();
         self.work.forget_stale();
         self.active = Some(next(self.active.as_ref(), switch.epoch, model, switch.at_ms));
@@ -428,6 +421,23 @@ impl Shard {
         self.work.clock_ms = self.work.clock_ms.max(timestamp_ms);
         Ok(applied)
     }
+}
+
+/// Whether [`Shard::switch`] will take a switch: before anything else of its record is done, since a record that blocks
+/// leaves nothing behind.
+///
+/// # Errors
+/// Semantics of another version, a state format of a newer one, or another model than named.
+pub fn can_switch(switch: &Switch<'_>, model: &Model) -> Result<(), Refused> {
+    if switch.semantics != SEMANTICS || switch.state_format > STATE_FORMAT {
+        let Switch { semantics, state_format, .. } = *switch;
+        return Err(Refused::SwitchVersion { semantics, state_format });
+    }
+    if *switch.model_hash != *model.hash {
+        let named = switch.model_hash.to_string();
+        return Err(Refused::SwitchModel { named, given: model.hash.clone() });
+    }
+    Ok(())
 }
 
 fn check_timestamp(timestamp_ms: i64) -> Result<(), Refused> {

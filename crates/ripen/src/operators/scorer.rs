@@ -10,7 +10,7 @@ use ripen_records::{
     encode_decision,
 };
 use ripen_runtime::{Blocked, Changelog, Headers, Operator, OutRecord, Outbox, Outcome, Record, To, Wiring};
-use ripen_scorer::{Applied, Base, Budget, Refused, SEMANTICS, STATE_FORMAT, Sent, Shard};
+use ripen_scorer::{Applied, Base, Budget, Refused, STATE_FORMAT, Sent, Shard, can_switch};
 
 use super::blocked::{NEWER_VERSION, no_model, unknown_schema};
 use super::counts::Counts;
@@ -321,19 +321,6 @@ fn outcome_word(applied: Applied) -> &'static str {
     }
 }
 
-/// What [`Shard::switch`] will answer.
-fn can_switch(switch: &Switch<'_>, model: &Model) -> Result<(), Refused> {
-    if switch.semantics != SEMANTICS || switch.state_format != STATE_FORMAT {
-        let Switch { semantics, state_format, .. } = *switch;
-        return Err(Refused::SwitchVersion { semantics, state_format });
-    }
-    if *switch.model_hash != *model.hash {
-        let named = switch.model_hash.to_string();
-        return Err(Refused::SwitchModel { named, given: model.hash.clone() });
-    }
-    Ok(())
-}
-
 fn blocked(refused: &Refused) -> Blocked {
     Blocked { reason: refused.to_string(), advice: NEWER_VERSION.to_owned() }
 }
@@ -357,6 +344,7 @@ mod tests {
     use ripen_ingest::{Arrival, Format, Limits};
     use ripen_records::{Text, encode_activity};
     use ripen_runtime::TimestampType;
+    use ripen_scorer::SEMANTICS;
 
     use super::super::IngestOperator;
     use super::*;
@@ -401,13 +389,11 @@ mod tests {
     }
 
     fn switch(hash: &str, semantics: u16) -> Vec<u8> {
-        let switch = Switch {
-            epoch: 2,
-            model_hash: Text::from(hash),
-            semantics,
-            state_format: STATE_FORMAT,
-            at_ms: 0,
-        };
+        switch_of(hash, semantics, STATE_FORMAT)
+    }
+
+    fn switch_of(hash: &str, semantics: u16, state_format: u16) -> Vec<u8> {
+        let switch = Switch { epoch: 2, model_hash: Text::from(hash), semantics, state_format, at_ms: 0 };
         let mut value = Vec::new();
         encode_activity(&ActivityRecord::Switch(switch), &mut value).expect("it fits");
         value
@@ -446,11 +432,15 @@ mod tests {
         let before = (scorer.next_deadline(0), scorer.clock(0));
         assert!(before.0.is_some_and(|deadline_ms| deadline_ms < 500 * DAY_MS), "{before:?}");
         let mut out = Outbox::default();
-        let newer = switch(&hash, SEMANTICS + 1);
-        let outcome = scorer.apply(&record("activities", None, &newer, 500 * DAY_MS), &mut out);
-        assert!(matches!(outcome, Outcome::Blocked(_)), "{outcome:?}");
-        assert_eq!((out.len(), scorer.next_deadline(0), scorer.clock(0)), (0, before.0, before.1));
-        let same = switch(&hash, SEMANTICS);
+        for (semantics, state_format) in [(SEMANTICS + 1, STATE_FORMAT), (SEMANTICS, STATE_FORMAT + 1)] {
+            let newer = switch_of(&hash, semantics, state_format);
+            let outcome = scorer.apply(&record("activities", None, &newer, 500 * DAY_MS), &mut out);
+            let Outcome::Blocked(blocked) = outcome else { panic!("{outcome:?}") };
+            assert!(blocked.reason.contains("is beyond this version"), "{blocked}");
+            assert_eq!((out.len(), scorer.next_deadline(0), scorer.clock(0)), (0, before.0, before.1));
+        }
+        // After an upgrade the switches of the older version are still in the log.
+        let same = switch_of(&hash, SEMANTICS, STATE_FORMAT - 1);
         let outcome = scorer.apply(&record("activities", None, &same, 500 * DAY_MS), &mut out);
         assert_eq!(outcome, Outcome::Applied);
         assert!(!out.is_empty(), "the deadline in front of it has fired");
