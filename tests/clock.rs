@@ -28,6 +28,7 @@ const MODEL: &str = "apiVersion: ripen/v1\n\
     rules:\n\
     \x20 - {id: view, event: page_view, points: {interest: 1}}\n\
     \x20 - {id: back, event: visit_started, points: {interest: 10}}\n\
+    \x20 - {id: form, event: form_submit, points: {interest: 25}}\n\
     stages:\n\
     \x20 - {id: visitor, owner: marketing}\n\
     \x20 - {id: warm, owner: marketing, enter: \"score.interest >= 20\", exit: \"score.interest < 10\"}\n\
@@ -88,9 +89,11 @@ impl Site {
     }
 
     fn click(&self, lead: i64, number: i64, at_ms: i64) {
-        let json = format!(
-            r#"{{"type":"page","messageId":"m-{lead}-{number}","anonymousId":"a{lead}","properties":{{"path":"/"}}}}"#
-        );
+        self.event(r#""type":"page","properties":{"path":"/"}"#, lead, number, at_ms);
+    }
+
+    fn event(&self, what: &str, lead: i64, number: i64, at_ms: i64) {
+        let json = format!(r#"{{"messageId":"m-{lead}-{number}","anonymousId":"a{lead}",{what}}}"#);
         let mut out = Outbox::default();
         out.push(&OutRecord {
             topic: "clicks",
@@ -101,6 +104,18 @@ impl Site {
             timestamp_ms: Some(at_ms),
         });
         self.log.append(&out);
+    }
+
+    /// Decisions written since the last call.
+    fn decided(&mut self) -> Vec<Decision> {
+        let mut batch = RecordBatch::new();
+        self.decisions.read(&mut batch, PollLimits { records: usize::MAX, bytes: usize::MAX });
+        let decode = |value: Option<&[u8]>| decode_decision(value.expect("a value")).expect("a decision");
+        batch.iter().map(|record| decode(record.value)).collect()
+    }
+
+    fn scorer(&self) -> Worker<MemoryClient, ScorerOperator> {
+        worker(&self.log, ScorerOperator::new(self.topics.clone()), "scorer")
     }
 }
 
@@ -141,9 +156,6 @@ fn run(weather: Weather) -> Outcome {
         }
     }
     let scorer = scorer.expect("the scorer works at the end");
-    let mut batch = RecordBatch::new();
-    site.decisions.read(&mut batch, PollLimits { records: usize::MAX, bytes: usize::MAX });
-    let decode = |value: Option<&[u8]>| decode_decision(value.expect("a value")).expect("a decision");
     let base = scorer.operator().base(0).expect("the partition is here");
     let reader = LeadReader::new(Arc::clone(&site.model));
     let end_ms = START_MS + 36 * HOUR_MS;
@@ -153,7 +165,7 @@ fn run(weather: Weather) -> Outcome {
         (id, reader.read(&bytes, end_ms).expect("readable").expect("alive"))
     };
     Outcome {
-        decisions: batch.iter().map(|record| decode(record.value)).collect(),
+        decisions: site.decided(),
         leads: (0..LEADS).map(view).collect(),
         late: scorer.operator().totals().get("late").copied().unwrap_or_default(),
     }
@@ -224,4 +236,43 @@ fn two_hours_without_ingest_leave_visits_and_lateness_as_they_were() {
         all
     };
     assert_eq!(promotions(&without), promotions(&calm));
+}
+
+/// So many leads cool at one and the same instant that no transaction holds them all: they are cut into several, the
+/// scorer dies after some of them, and each lead still cools once, at its instant. `RIPEN_STORM` sets the number.
+#[test]
+fn a_storm_of_deadlines_is_cut_and_goes_on_after_a_crash() {
+    let leads: i64 = std::env::var("RIPEN_STORM").map_or(30_000, |n| n.parse().expect("a number of leads"));
+    let mut site = Site::new();
+    for lead in 0..leads {
+        site.event(r#""type":"track","event":"form_submit""#, lead, 0, START_MS);
+    }
+    let mut scorer = site.scorer();
+    run_until_idle(&mut [&mut site.ingest, &mut scorer], START_MS).expect("they work");
+    assert_eq!(site.decided().len() as i64, leads, "all are warm");
+    let late_ms = START_MS + 36 * HOUR_MS;
+    site.log.set_now_ms(late_ms);
+    let (mut cooled, mut transactions, mut crashed) = (Vec::new(), 0, false);
+    while cooled.len() < leads as usize {
+        scorer.step(late_ms).expect("it works");
+        let decided = site.decided();
+        assert!(decided.len() <= 10_000, "one transaction has {} decisions", decided.len());
+        transactions += i64::from(!decided.is_empty());
+        cooled.extend(decided);
+        if transactions == 2 && !crashed {
+            crashed = true;
+            drop(scorer);
+            scorer = site.scorer();
+        }
+    }
+    run_until_idle(&mut [&mut scorer], late_ms).expect("it works");
+    cooled.extend(site.decided());
+    assert!(transactions >= leads / 10_000, "{transactions} transactions");
+    let instants: Vec<i64> = cooled.iter().map(|d| d.effective_at_ms).collect();
+    assert!(instants.iter().all(|at_ms| *at_ms == instants[0] && *at_ms < late_ms), "one instant");
+    let mut who: Vec<(&str, u64)> = cooled.iter().map(|d| (d.lead.as_str(), d.seq)).collect();
+    who.sort_unstable();
+    who.dedup();
+    assert_eq!((who.len(), cooled.len()), (leads as usize, leads as usize), "each lead once");
+    assert!(who.iter().all(|(_, seq)| *seq == 2));
 }
