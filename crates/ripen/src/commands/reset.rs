@@ -24,8 +24,8 @@ use crate::config::{Config, Start};
 use crate::failure::{CommandResult, Ended, Failure, say};
 use crate::words;
 
-/// Members that have stopped stay in their group for the session timeout.
-const EMPTY_LIMIT: Duration = Duration::from_secs(60);
+/// Members that have stopped stay in their group for the session timeout; the coordinator needs a moment besides.
+const EMPTY_SLACK: Duration = Duration::from_secs(5);
 const EMPTY_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) fn run(arguments: &ResetArgs, config: &Config) -> CommandResult {
@@ -219,7 +219,7 @@ fn partitions(log: &mut KafkaLog, topic: &str) -> Result<Vec<TopicPartition>, Fa
 
 /// Waits until the last member's session has ended.
 fn await_empty(client: &KafkaConfig, group: &str) -> Result<(), Failure> {
-    let until = Instant::now() + EMPTY_LIMIT;
+    let until = Instant::now() + client.session_timeout() + EMPTY_SLACK;
     let mut told = false;
     loop {
         let members = groups::members(client, group).map_err(Failure::new)?;

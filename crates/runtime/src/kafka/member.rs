@@ -50,10 +50,9 @@ impl Member {
         bell: &Arc<Bell>,
     ) -> Result<Self, LogError> {
         let mut client = config.base();
-        for (name, value) in [("session.timeout.ms", "15000"), ("heartbeat.interval.ms", "3000")] {
-            if !config.properties.iter().any(|(known, _)| known == name) {
-                client.set(name, value);
-            }
+        client.set("session.timeout.ms", config.session_timeout().as_millis().to_string());
+        if !config.properties.iter().any(|(known, _)| known == "heartbeat.interval.ms") {
+            client.set("heartbeat.interval.ms", "3000");
         }
         client
             .set("group.id", &identity.group)

@@ -44,6 +44,8 @@ use crate::log::{Call, CommittedOffset, ErrorClass, GroupEvent, Log, LogError, P
 use crate::outbox::Outbox;
 use crate::record::{Headers, Record, RecordBatch, TimestampType, TopicPartition};
 
+/// A member's, unless another is configured.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a call for metadata, watermarks or offsets may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the first contact may take; the error then names the address.
@@ -86,6 +88,12 @@ pub struct MemberConfig {
 }
 
 impl KafkaConfig {
+    /// How long the group waits for a member that is not heard of: the property `session.timeout.ms`, else 15 s.
+    pub fn session_timeout(&self) -> Duration {
+        let set = self.properties.iter().find(|(name, _)| name == "session.timeout.ms");
+        set.and_then(|(_, ms)| ms.parse().ok()).map_or(SESSION_TIMEOUT, Duration::from_millis)
+    }
+
     fn base(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         for (name, value) in &self.properties {
