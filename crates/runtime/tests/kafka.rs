@@ -355,8 +355,10 @@ fn topics_are_made_checked_and_named_when_wrong() {
     assert_eq!(ours(admin::check(&kafka(), &specs).unwrap()), Vec::<String>::new());
     specs[1].partitions = 5;
     specs[2].settings[0].1 = "delete".to_owned();
+    specs[3].replication = Some(3);
     let found = ours(admin::check(&kafka(), &specs).unwrap());
     assert!(found.iter().any(|f| f.contains("out has 4 partitions, 5 are configured")), "{found:?}");
+    assert!(found.iter().any(|f| f.contains("words has 1 replicas, 3 are configured")), "{found:?}");
     assert!(
         found.iter().any(|f| f.contains("counts has cleanup.policy=compact, should be delete")),
         "{found:?}"

@@ -59,6 +59,15 @@ pub enum Finding {
         /// As it is.
         found: i32,
     },
+    /// A partition has fewer replicas than it should: one broker's loss may lose what is written to it.
+    Replicas {
+        /// Topic.
+        topic: String,
+        /// As many as there should be.
+        expected: i32,
+        /// The fewest that a partition has.
+        found: i32,
+    },
     /// A setting differs.
     Setting {
         /// Topic.
@@ -99,6 +108,11 @@ impl fmt::Display for Finding {
                 "topic {topic} has {found} partitions, {expected} are configured; the number is frozen: configure \
                  {found}, or use another prefix, whose topics `ripen topics apply` makes"
             ),
+            Finding::Replicas { topic, expected, found } => write!(
+                f,
+                "topic {topic} has {found} replicas, {expected} are configured; `kafka-reassign-partitions` adds some, \
+                 or configure topics.replication: {found}"
+            ),
             Finding::Setting { topic, name, expected, found } => {
                 write!(f, "topic {topic} has {name}={found}, should be {expected}")
             }
@@ -135,6 +149,10 @@ pub fn check(config: &KafkaConfig, specs: &[TopicSpec]) -> Result<Vec<Finding>, 
                 if found != spec.partitions {
                     let (topic, expected) = (spec.name.clone(), spec.partitions);
                     findings.push(Finding::Partitions { topic, expected, found });
+                }
+                let expected = spec.replication.unwrap_or(0);
+                if let Some(found) = fewest_replicas(&metadata, &spec.name).filter(|found| *found < expected) {
+                    findings.push(Finding::Replicas { topic: spec.name.clone(), expected, found });
                 }
                 present.push(spec);
             }
@@ -295,6 +313,11 @@ pub(super) fn unreachable_broker(config: &KafkaConfig, error: &KafkaError) -> Lo
 fn partitions(metadata: &Metadata, topic: &str) -> Option<i32> {
     let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
     found.map(|found| found.partitions().len() as i32)
+}
+
+fn fewest_replicas(metadata: &Metadata, topic: &str) -> Option<i32> {
+    let found = metadata.topics().iter().find(|found| found.name() == topic)?;
+    found.partitions().iter().map(|partition| partition.replicas().len() as i32).min()
 }
 
 fn new_topic(spec: &TopicSpec) -> NewTopic<'_> {
