@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::jars::{java_command, java_tool};
-use crate::leash::{Leash, state};
+use crate::leash::Leash;
 use crate::wire::live_brokers;
 
 /// From exec to serving takes 3 s on an idle machine of two cores; builds beside it make it slower.
@@ -20,13 +20,25 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 const START_TRIES: u32 = 3;
 
-/// A single-node Kafka (KRaft) in its own temporary directory; gone, with its directory, when dropped or when this
-/// process ends.
+/// A Kafka node (KRaft) in its own temporary directory; gone, with its directory, when dropped or when this process
+/// ends.
 #[derive(Debug)]
 pub struct Broker {
     leash: Leash,
     port: u16,
     dir: PathBuf,
+}
+
+/// What a broker of a fault test needs beyond the usual.
+#[derive(Debug, Clone, Default)]
+pub struct BrokerOptions {
+    /// Clients that come through this port are sent back to it: a proxy listens there, which connects to the second
+    /// port of [`Broker::start_with`].
+    pub proxy_port: Option<u16>,
+    /// Where the log lies, instead of in the broker's own directory; must exist, and stays.
+    pub data_dir: Option<PathBuf>,
+    /// Lines of `server.properties` that win over the usual ones.
+    pub properties: String,
 }
 
 impl Broker {
@@ -38,14 +50,48 @@ impl Broker {
     /// # Panics
     /// When it does not serve within 120 s, with what it printed.
     pub fn start() -> Self {
+        Self::start_with(&BrokerOptions::default()).0
+    }
+
+    /// The same with options; also the port that is for the proxy to connect to.
+    ///
+    /// # Panics
+    /// As [`Broker::start`].
+    pub fn start_with(options: &BrokerOptions) -> (Self, u16) {
         let mut report = String::new();
         for _ in 0..START_TRIES {
-            match Self::try_start() {
-                Ok(broker) => return broker,
+            let [port, behind, controller] = free_ports();
+            let node = Node { id: 1, port, behind, controller, voters: None, options };
+            match node.start().and_then(|broker| broker.await_ready().map(|()| broker)) {
+                Ok(broker) => return (broker, behind),
                 Err(output) => writeln!(report, "{output}").expect("a string takes text"),
             }
         }
         panic!("kafka did not start in {START_TRIES} tries:\n{report}");
+    }
+
+    /// Starts three nodes that are one cluster: each is broker and controller, internal topics have three replicas
+    /// of which two must be in sync. The cluster serves as long as two of them do.
+    ///
+    /// # Panics
+    /// When one does not serve within 120 s, with what it printed.
+    pub fn start_three() -> Vec<Self> {
+        let ports: [u16; 9] = free_ports();
+        let nodes: Vec<&[u16]> = ports.chunks(3).collect();
+        let voters: Vec<String> =
+            (1..).zip(&nodes).map(|(id, node)| format!("{id}@127.0.0.1:{}", node[2])).collect();
+        let voters = voters.join(",");
+        let start = |(id, node): (u32, &&[u16])| {
+            let (port, behind, controller) = (node[0], node[1], node[2]);
+            let options = &BrokerOptions::default();
+            let node = Node { id, port, behind, controller, voters: Some(&voters), options };
+            node.start().unwrap_or_else(|output| panic!("kafka {id} did not start:\n{output}"))
+        };
+        let brokers: Vec<Self> = (1..).zip(&nodes).map(start).collect();
+        for broker in &brokers {
+            broker.await_ready().unwrap_or_else(|output| panic!("kafka did not start:\n{output}"));
+        }
+        brokers
     }
 
     /// `host:port` for clients.
@@ -79,8 +125,23 @@ impl Broker {
     /// # Panics
     /// As [`Broker::start`].
     pub fn restart(&mut self) {
-        self.leash.start_again();
+        self.start_again();
         self.await_ready().unwrap_or_else(|output| panic!("kafka did not come back:\n{output}"));
+    }
+
+    /// Begins to start it again; [`Broker::restart`] without the wait.
+    pub fn start_again(&mut self) {
+        self.leash.start_again();
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        self.leash.has_ended()
+    }
+
+    /// What it has printed.
+    pub fn output(&self) -> String {
+        self.leash.output()
     }
 
     /// `SIGSTOP`: connections stay open, nothing answers.
@@ -93,29 +154,6 @@ impl Broker {
         self.leash.thaw();
     }
 
-    fn try_start() -> Result<Self, String> {
-        let dir = tempfile::Builder::new().prefix("ripen-kafka-").tempdir().expect("a temporary directory");
-        let (port, controller_port) = free_ports();
-        let properties = dir.path().join("server.properties");
-        std::fs::write(&properties, server_properties(port, controller_port, dir.path()))
-            .expect("the temporary directory is writable");
-        let properties = properties.to_str().expect("temporary directories have UTF-8 names");
-        // Any 16 bytes in URL-safe base64 will do: one node never meets another cluster.
-        let format_args = ["format", "-t", "cmlwZW4tdGVzdHMtMDAwMQ", "-c", properties, "--standalone"];
-        let formatted = java_tool("kafka.tools.StorageTool", &format_args, READY_LIMIT);
-        if !formatted.status.success() {
-            return Err(format!("format: {}", String::from_utf8_lossy(&formatted.stderr)));
-        }
-        let mut command = java_command("512m", "warn");
-        command.extend(["kafka.Kafka".to_owned(), properties.to_owned()]);
-        // From here on the leash removes the directory, even when this process is killed.
-        let dir = dir.keep();
-        let leash = Leash::start(command, &dir.join("broker.log"), Some(&dir));
-        let broker = Self { leash, port, dir };
-        broker.await_ready()?;
-        Ok(broker)
-    }
-
     fn await_ready(&self) -> Result<(), String> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let deadline = Instant::now() + READY_LIMIT;
@@ -123,8 +161,7 @@ impl Broker {
             if live_brokers(address, Duration::from_secs(2)).is_ok_and(|brokers| brokers > 0) {
                 return Ok(());
             }
-            // It stays a zombie until its shell waits for it.
-            if matches!(state(self.leash.pid()), None | Some('Z')) {
+            if self.leash.has_ended() {
                 break;
             }
             pause(POLL_INTERVAL);
@@ -169,45 +206,101 @@ pub fn topic_prefix(name: &str) -> String {
     format!("{name}-{:08x}{number:02x}-", random() as u32)
 }
 
-fn server_properties(port: u16, controller_port: u16, dir: &Path) -> String {
-    format!(
-        "process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+/// A node that is to be started.
+#[derive(Debug)]
+struct Node<'a> {
+    id: u32,
+    port: u16,
+    /// For connections through a proxy.
+    behind: u16,
+    controller: u16,
+    /// All controllers of a cluster; `None`: this node alone.
+    voters: Option<&'a str>,
+    options: &'a BrokerOptions,
+}
+
+impl Node<'_> {
+    fn start(&self) -> Result<Broker, String> {
+        let dir = tempfile::Builder::new().prefix("ripen-kafka-").tempdir().expect("a temporary directory");
+        let properties = dir.path().join("server.properties");
+        std::fs::write(&properties, self.properties(dir.path()))
+            .expect("the temporary directory is writable");
+        let properties = properties.to_str().expect("temporary directories have UTF-8 names");
+        // Any 16 bytes in URL-safe base64 will do: no test's nodes ever meet another cluster.
+        let mut format_args = vec!["format", "-t", "cmlwZW4tdGVzdHMtMDAwMQ", "-c", properties];
+        if self.voters.is_none() {
+            format_args.push("--standalone");
+        }
+        let formatted = java_tool("kafka.tools.StorageTool", &format_args, READY_LIMIT);
+        if !formatted.status.success() {
+            return Err(format!("format: {}", String::from_utf8_lossy(&formatted.stderr)));
+        }
+        let mut command = java_command("512m", "warn");
+        command.extend(["kafka.Kafka".to_owned(), properties.to_owned()]);
+        // From here on the leash removes the directory, even when this process is killed.
+        let dir = dir.keep();
+        let leash = Leash::start(command, &dir.join("broker.log"), Some(&dir));
+        Ok(Broker { leash, port: self.port, dir })
+    }
+
+    fn properties(&self, dir: &Path) -> String {
+        let Self { id, port, behind, controller, voters, options } = self;
+        let quorum = match voters {
+            Some(voters) => format!("controller.quorum.voters={voters}"),
+            None => format!("controller.quorum.bootstrap.servers=127.0.0.1:{controller}"),
+        };
+        let (replicas, in_sync) = if voters.is_some() { (3, 2) } else { (1, 1) };
+        let advertised = options.proxy_port.unwrap_or(*behind);
+        let data = options.data_dir.clone().unwrap_or_else(|| dir.join("data"));
+        format!(
+            "process.roles=broker,controller
+node.id={id}
+{quorum}
+listeners=PLAINTEXT://127.0.0.1:{port},BEHIND://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},BEHIND://127.0.0.1:{advertised}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-log.dirs={dir}/data
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,BEHIND:PLAINTEXT
+log.dirs={data}
 num.network.threads=2
 num.io.threads=4
 auto.create.topics.enable=false
+default.replication.factor={replicas}
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={replicas}
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={in_sync}
 transaction.state.log.num.partitions=4
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={replicas}
+share.coordinator.state.topic.min.isr={in_sync}
 share.coordinator.state.topic.num.partitions=4
 log.cleaner.dedupe.buffer.size=8388608
+{more}
 ",
-        dir = dir.display()
-    )
+            data = data.display(),
+            more = options.properties,
+        )
+    }
 }
 
-fn free_ports() -> (u16, u16) {
+/// A port for a proxy, free at this moment.
+pub fn free_port() -> u16 {
+    let [port] = free_ports();
+    port
+}
+
+fn free_ports<const N: usize>() -> [u16; N] {
     let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    let mut ports =
-        std::iter::repeat_with(|| PORTS.start + (random() % u64::from(PORTS.end - PORTS.start)) as u16)
-            .take(1000)
-            .filter(|port| is_free(*port));
-    let port = ports.next().expect("a free port");
-    let controller_port = ports.find(|other| *other != port).expect("a second free port");
-    (port, controller_port)
+    let mut ports = [0; N];
+    for index in 0..N {
+        let mut tries =
+            std::iter::repeat_with(|| PORTS.start + (random() % u64::from(PORTS.end - PORTS.start)) as u16);
+        let fresh = |port: &u16| is_free(*port) && !ports[..index].contains(port);
+        ports[index] = tries.by_ref().take(1000).find(fresh).expect("a free port");
+    }
+    ports
 }
 
 /// Random enough for ports and names: the standard library seeds its hash maps from the system.

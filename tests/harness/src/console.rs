@@ -27,9 +27,10 @@ impl ConsoleRun {
     }
 }
 
-/// One record as the console consumer prints it; bytes that are not UTF-8 are shown as replacement characters.
+/// One record as the console consumer prints it: as text, where bytes that are not UTF-8 are shown as replacement
+/// characters, or as bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConsoleRecord {
+pub struct ConsoleRecord<T = String> {
     /// Partition number.
     pub partition: i32,
     /// Offset in the partition.
@@ -39,12 +40,12 @@ pub struct ConsoleRecord {
     /// Names and values, in the record's order.
     pub headers: Vec<(String, String)>,
     /// `None`: the record has no key.
-    pub key: Option<String>,
+    pub key: Option<T>,
     /// `None`: a tombstone.
-    pub value: Option<String>,
+    pub value: Option<T>,
 }
 
-impl ConsoleRecord {
+impl<T> ConsoleRecord<T> {
     /// Value of the first header of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
@@ -56,6 +57,32 @@ impl ConsoleRecord {
 /// # Panics
 /// When the consumer prints something else than records.
 pub fn console_consumer(bootstrap: &str, topic: &str, run: &ConsoleRun) -> Vec<ConsoleRecord> {
+    consume(bootstrap, topic, run, &[])
+}
+
+/// The same with keys and values to the last byte.
+///
+/// # Panics
+/// As [`console_consumer`].
+pub fn console_bytes(bootstrap: &str, topic: &str, run: &ConsoleRun) -> Vec<ConsoleRecord<Vec<u8>>> {
+    // Kafka's `Bytes` prints what is not printable ASCII, and the backslash, as `\xNN`.
+    let escaping = ["key", "value"]
+        .map(|part| format!("{part}.deserializer=org.apache.kafka.common.serialization.BytesDeserializer"));
+    let unescaped = |text: String| unescape(&text).unwrap_or_else(|| panic!("not as Bytes prints: {text:?}"));
+    consume(bootstrap, topic, run, &escaping)
+        .into_iter()
+        .map(|record| ConsoleRecord {
+            partition: record.partition,
+            offset: record.offset,
+            timestamp_ms: record.timestamp_ms,
+            headers: record.headers,
+            key: record.key.map(unescaped),
+            value: record.value.map(unescaped),
+        })
+        .collect()
+}
+
+fn consume(bootstrap: &str, topic: &str, run: &ConsoleRun, formatting: &[String]) -> Vec<ConsoleRecord> {
     let max_messages = run.max_messages.to_string();
     let idle_limit_ms = run.idle_limit.as_millis().to_string();
     let properties = [
@@ -72,7 +99,7 @@ pub fn console_consumer(bootstrap: &str, topic: &str, run: &ConsoleRun) -> Vec<C
     let mut args = vec!["--bootstrap-server", bootstrap, "--topic", topic, "--from-beginning"];
     args.extend(["--isolation-level", "read_committed"]);
     args.extend(["--max-messages", &max_messages, "--timeout-ms", &idle_limit_ms]);
-    for property in &properties {
+    for property in properties.iter().chain(formatting) {
         args.extend(["--property", property]);
     }
     // Each record may come just before the idle limit ends, but no test reads that slowly.
@@ -87,14 +114,15 @@ pub fn console_consumer(bootstrap: &str, topic: &str, run: &ConsoleRun) -> Vec<C
     records.collect()
 }
 
-/// Creates a topic with the Java admin tool, `config` as `name=value`.
+/// Creates a topic with the Java admin tool, `config` as `name=value`, with as many replicas as the brokers make by
+/// default.
 ///
 /// # Panics
 /// When the broker refuses.
 pub fn create_topic(bootstrap: &str, topic: &str, partitions: u32, config: &[&str]) {
     let partitions = partitions.to_string();
     let mut args = vec!["--bootstrap-server", bootstrap, "--create", "--topic", topic];
-    args.extend(["--partitions", &partitions, "--replication-factor", "1"]);
+    args.extend(["--partitions", &partitions]);
     for pair in config {
         args.extend(["--config", pair]);
     }
@@ -122,6 +150,23 @@ fn record(line: &str) -> Option<ConsoleRecord> {
     Some(ConsoleRecord { partition, offset, timestamp_ms, headers, key: text()?, value: text()? })
 }
 
+fn unescape(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, more)) = rest.split_first() {
+        rest = more;
+        if *first != b'\\' {
+            bytes.push(*first);
+            continue;
+        }
+        let (code, more) = rest.split_at_checked(3)?;
+        let digits = std::str::from_utf8(code).ok()?.strip_prefix('x')?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        rest = more;
+    }
+    Some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +179,16 @@ mod tests {
         assert_eq!(record.header("ce_id"), Some("a:b"));
         assert_eq!(record.key.as_deref(), Some("user:1"));
         assert_eq!(record.value.as_deref(), Some("{\"a\":\"\u{1f}\"}"));
+    }
+
+    #[test]
+    fn bytes_come_back_from_their_escapes() {
+        let check =
+            |text: &str, expect: Option<&[u8]>| assert_eq!(unescape(text).as_deref(), expect, "{text}");
+        check("", Some(b""));
+        check(r"a\x00\xFFb\x5Cx", Some(b"a\x00\xffb\\x"));
+        check(r"\x0", None);
+        check(r"\y00", None);
     }
 
     #[test]

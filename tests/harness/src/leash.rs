@@ -114,6 +114,12 @@ impl Leash {
         self.order("thaw");
     }
 
+    /// Whether the child has ended by itself; [`Leash::wait`] then answers at once.
+    pub fn has_ended(&self) -> bool {
+        // It stays a zombie until its shell waits for it.
+        matches!(state(self.pid), None | Some('Z'))
+    }
+
     /// Waits for the child to end by itself, without a deadline; returns its exit code.
     pub fn wait(&mut self) -> i32 {
         self.order("wait").parse().expect("the shell answers with an exit code")

@@ -7,11 +7,15 @@
 
 mod broker;
 mod console;
+mod dice;
 mod jars;
 mod leash;
+mod proxy;
 mod wire;
 
-pub use broker::{Broker, SharedBroker, shared_broker, topic_prefix};
-pub use console::{ConsoleRecord, ConsoleRun, console_consumer, create_topic};
+pub use broker::{Broker, BrokerOptions, SharedBroker, free_port, shared_broker, topic_prefix};
+pub use console::{ConsoleRecord, ConsoleRun, console_bytes, console_consumer, create_topic};
+pub use dice::Dice;
 pub use jars::{java_tool, kafka_lib};
 pub use leash::Leash;
+pub use proxy::{END_TXN, Mischief, PRODUCE, Proxy, Rule, TXN_OFFSET_COMMIT};

@@ -1,0 +1,351 @@
+//! A TCP proxy between clients and a broker that can tell Kafka's requests apart and does bad things to them.
+//!
+//! It reads frames (a length, then that many bytes) and of a request only its kind and correlation id: enough to
+//! hold back the end of a transaction, to lose its answer, or to leave a connection half open.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::dice::Dice;
+
+/// Kafka's number of the request that commits or aborts a transaction.
+pub const END_TXN: i16 = 26;
+/// Kafka's number of the request that puts offsets into a transaction.
+pub const TXN_OFFSET_COMMIT: i16 = 28;
+/// Kafka's number of the request that writes records.
+pub const PRODUCE: i16 = 0;
+
+/// Above everything that a broker with default limits sends or takes (`socket.request.max.bytes`).
+const FRAME_LIMIT_BYTES: usize = 100 << 20;
+/// Length, kind, version and correlation id.
+const REQUEST_HEADER_BYTES: usize = 8;
+
+/// What happens to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Mischief {
+    /// It and everything after it on its connection reaches the broker so much later.
+    DelayRequest(Duration),
+    /// Its answer, and everything behind that, reaches the client so much later.
+    DelayAnswer(Duration),
+    /// The connection is cut, the broker never sees it.
+    CutBefore,
+    /// The connection is cut once the broker has answered: the client never learns what.
+    CutAfter,
+    /// The broker sees it; the client is told that nothing more will come, and may still write.
+    HalfClose,
+    /// Nothing goes either way for so long, then the connection is cut.
+    Hang(Duration),
+}
+
+/// A request of this kind (`None`: of any kind) meets this mischief `per_mille` times in a thousand.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// Kafka's number of the request.
+    pub kind: Option<i16>,
+    /// How often.
+    pub per_mille: u64,
+    /// What.
+    pub mischief: Mischief,
+}
+
+/// A proxy on a port of its own; gone when dropped, its connections cut.
+#[derive(Debug)]
+pub struct Proxy {
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// 0: nowhere yet.
+    target: AtomicU16,
+    closed: AtomicBool,
+    plan: Mutex<Plan>,
+    streams: Mutex<Vec<TcpStream>>,
+}
+
+#[derive(Debug)]
+struct Plan {
+    rules: Vec<Rule>,
+    dice: Dice,
+    done: u64,
+}
+
+impl Proxy {
+    /// Listens on `port`; connections are refused until [`Proxy::connect_to`].
+    ///
+    /// # Panics
+    /// When the port is taken.
+    pub fn listen(port: u16, seed: u64) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the proxy's port is free");
+        let plan = Plan { rules: Vec::new(), dice: Dice::new(seed), done: 0 };
+        let shared = Arc::new(Shared {
+            target: AtomicU16::new(0),
+            closed: AtomicBool::new(false),
+            plan: Mutex::new(plan),
+            streams: Mutex::default(),
+        });
+        let accepting = Arc::clone(&shared);
+        std::thread::spawn(move || accept(&listener, &accepting));
+        Self { port, shared }
+    }
+
+    /// From now on connections go to this port of 127.0.0.1.
+    pub fn connect_to(&self, port: u16) {
+        self.shared.target.store(port, Ordering::Relaxed);
+    }
+
+    /// `host:port` for clients.
+    pub fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Requests are treated by these rules from now on; the first that hits counts.
+    pub fn misbehave(&self, rules: &[Rule]) {
+        lock(&self.shared.plan).rules = rules.to_vec();
+    }
+
+    /// Everything passes from now on; what is being held ends by itself.
+    pub fn behave(&self) {
+        self.misbehave(&[]);
+    }
+
+    /// Cuts every connection.
+    pub fn cut_all(&self) {
+        for stream in lock(&self.shared.streams).drain(..) {
+            cut(&stream);
+        }
+    }
+
+    /// Requests that have met some mischief.
+    pub fn done(&self) -> u64 {
+        lock(&self.shared.plan).done
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::Relaxed);
+        self.cut_all();
+        // Accepting ends with the next connection: this one.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+    }
+}
+
+impl Shared {
+    fn choose(&self, kind: i16) -> Option<Mischief> {
+        let mut plan = lock(&self.plan);
+        let Plan { rules, dice, done } = &mut *plan;
+        let fits = |rule: &&Rule| rule.kind.is_none_or(|wanted| wanted == kind);
+        let hit = rules.iter().filter(fits).find(|rule| dice.happens(rule.per_mille))?;
+        *done += 1;
+        Some(hit.mischief)
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    for client in listener.incoming() {
+        if shared.closed.load(Ordering::Relaxed) {
+            return;
+        }
+        let Ok(client) = client else { continue };
+        let broker = SocketAddr::from((Ipv4Addr::LOCALHOST, shared.target.load(Ordering::Relaxed)));
+        // A broker that is not there is for the client to see: its connection ends at once.
+        let Ok(broker) = TcpStream::connect_timeout(&broker, Duration::from_secs(2)) else { continue };
+        if let Ok(pair) = Pair::new(client, broker, shared) {
+            pair.start(shared);
+        }
+    }
+}
+
+/// The two connections of one client.
+#[derive(Debug)]
+struct Pair {
+    client: TcpStream,
+    broker: TcpStream,
+    /// What becomes of the answers with these correlation ids.
+    answers: Mutex<HashMap<i32, Mischief>>,
+    hanging: AtomicBool,
+}
+
+impl Pair {
+    fn new(client: TcpStream, broker: TcpStream, shared: &Shared) -> io::Result<Self> {
+        client.set_nodelay(true)?;
+        broker.set_nodelay(true)?;
+        let mut streams = lock(&shared.streams);
+        // Those that have ended have no peer any more.
+        streams.retain(|stream| stream.peer_addr().is_ok());
+        streams.extend([client.try_clone()?, broker.try_clone()?]);
+        Ok(Self { client, broker, answers: Mutex::default(), hanging: AtomicBool::new(false) })
+    }
+
+    fn start(self, shared: &Arc<Shared>) {
+        let pair = Arc::new(self);
+        let (up, shared) = (Arc::clone(&pair), Arc::clone(shared));
+        std::thread::spawn(move || {
+            let _ = up.requests(&shared);
+            cut(&up.broker);
+        });
+        std::thread::spawn(move || {
+            let _ = pair.answers();
+            cut(&pair.client);
+        });
+    }
+
+    fn requests(&self, shared: &Shared) -> io::Result<()> {
+        loop {
+            let frame = frame(&self.client)?;
+            let Some(header) = frame.get(4..4 + REQUEST_HEADER_BYTES) else { return Ok(()) };
+            let kind = i16::from_be_bytes([header[0], header[1]]);
+            let correlation = i32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+            match shared.choose(kind) {
+                None => {}
+                Some(Mischief::DelayRequest(delay)) => pause(delay),
+                Some(mischief @ (Mischief::DelayAnswer(_) | Mischief::CutAfter)) => {
+                    lock(&self.answers).insert(correlation, mischief);
+                }
+                Some(Mischief::CutBefore) => return self.cut(),
+                Some(Mischief::HalfClose) => {
+                    (&self.broker).write_all(&frame)?;
+                    self.client.shutdown(Shutdown::Write)?;
+                    continue;
+                }
+                Some(Mischief::Hang(time)) => {
+                    self.hanging.store(true, Ordering::Relaxed);
+                    pause(time);
+                    return self.cut();
+                }
+            }
+            (&self.broker).write_all(&frame)?;
+        }
+    }
+
+    fn answers(&self) -> io::Result<()> {
+        loop {
+            let frame = frame(&self.broker)?;
+            let Some(id) = frame.get(4..8) else { return Ok(()) };
+            let correlation = i32::from_be_bytes([id[0], id[1], id[2], id[3]]);
+            let mischief = lock(&self.answers).remove(&correlation);
+            match mischief {
+                Some(Mischief::DelayAnswer(delay)) => pause(delay),
+                Some(_) => return self.cut(),
+                None => {}
+            }
+            // What hangs is cut by the other direction.
+            if !self.hanging.load(Ordering::Relaxed) {
+                (&self.client).write_all(&frame)?;
+            }
+        }
+    }
+
+    fn cut(&self) -> io::Result<()> {
+        cut(&self.client);
+        cut(&self.broker);
+        Ok(())
+    }
+}
+
+/// One frame with its length in front.
+fn frame(mut stream: &TcpStream) -> io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let body = u32::from_be_bytes(length) as usize;
+    if body > FRAME_LIMIT_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a frame of {body} bytes")));
+    }
+    let mut frame = vec![0; 4 + body];
+    frame[..4].copy_from_slice(&length);
+    stream.read_exact(&mut frame[4..])?;
+    Ok(frame)
+}
+
+fn cut(stream: &TcpStream) {
+    // It may be gone already.
+    let _ = stream.shutdown(Shutdown::Both);
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a delay is what is being made")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// A server that sends every frame back, and a proxy in front of it.
+    fn echo() -> (Proxy, TcpStream) {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let target = server.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for client in server.incoming() {
+                let client = client.unwrap();
+                std::thread::spawn(move || {
+                    while let Ok(frame) = frame(&client) {
+                        // The correlation id first, as in an answer.
+                        let answer = [&8_u32.to_be_bytes()[..], &frame[8..12], &frame[4..8]].concat();
+                        if (&client).write_all(&answer).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let proxy = Proxy::listen(port, 1);
+        proxy.connect_to(target);
+        let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        (proxy, client)
+    }
+
+    fn ask(mut client: &TcpStream, kind: i16) -> io::Result<Vec<u8>> {
+        let request =
+            [&8_u32.to_be_bytes()[..], &kind.to_be_bytes(), &[0, 1], &77_u32.to_be_bytes()].concat();
+        client.write_all(&request)?;
+        frame(client)
+    }
+
+    #[test]
+    fn only_the_named_request_meets_mischief() {
+        let always = |mischief| Rule { kind: Some(END_TXN), per_mille: 1_000, mischief };
+        let delay = Duration::from_millis(120);
+        for mischief in [Mischief::DelayAnswer(delay), Mischief::DelayRequest(delay)] {
+            let (proxy, client) = echo();
+            proxy.misbehave(&[always(mischief)]);
+            assert!(ask(&client, PRODUCE).is_ok());
+            assert_eq!(proxy.done(), 0);
+            let began = Instant::now();
+            assert!(ask(&client, END_TXN).is_ok());
+            assert!(began.elapsed() >= delay, "{mischief:?}");
+            assert_eq!(proxy.done(), 1);
+        }
+        let cuts = [Mischief::CutBefore, Mischief::CutAfter, Mischief::HalfClose, Mischief::Hang(delay)];
+        for mischief in cuts {
+            let (proxy, client) = echo();
+            proxy.misbehave(&[always(mischief)]);
+            assert!(ask(&client, PRODUCE).is_ok());
+            assert!(ask(&client, END_TXN).is_err(), "{mischief:?}");
+            proxy.behave();
+            assert_eq!(proxy.done(), 1);
+        }
+    }
+
+    #[test]
+    fn all_connections_can_be_cut() {
+        let (proxy, client) = echo();
+        assert!(ask(&client, PRODUCE).is_ok());
+        proxy.cut_all();
+        assert!(ask(&client, PRODUCE).is_err());
+    }
+}
