@@ -21,6 +21,7 @@ const RIPEN: &str = env!("CARGO_BIN_EXE_ripen");
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One installation: a prefix, a source topic, a configuration file.
+#[derive(Debug)]
 pub struct Installation {
     pub topics: Topics,
     pub source: String,
@@ -28,6 +29,40 @@ pub struct Installation {
     bootstrap: String,
     prefix: String,
     dir: tempfile::TempDir,
+}
+
+/// What an installation is made of.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub name: String,
+    /// Where this test looks, and where the processes connect to, which may be a proxy.
+    pub bootstrap: String,
+    pub processes: String,
+    pub partitions: i32,
+    pub replication: u32,
+    pub workers: u32,
+    pub commit: String,
+    /// librdkafka properties, as YAML.
+    pub properties: String,
+    pub model: PathBuf,
+}
+
+impl Setup {
+    /// The shared broker, two workers a process, the dealer's model.
+    pub fn shared(name: &str, partitions: i32, commit: &str) -> Setup {
+        let bootstrap = shared_broker().bootstrap();
+        Setup {
+            name: name.to_owned(),
+            processes: bootstrap.clone(),
+            bootstrap,
+            partitions,
+            replication: 1,
+            workers: 2,
+            commit: commit.to_owned(),
+            properties: "{}".to_owned(),
+            model: model_path(),
+        }
+    }
 }
 
 /// A record as it stands in a topic.
@@ -43,22 +78,35 @@ pub struct Stored {
 impl Installation {
     /// Topics made by `ripen topics apply`, the dealer's model activated.
     pub fn new(name: &str, partitions: i32, commit: &str) -> Installation {
-        let bootstrap = shared_broker().bootstrap();
-        let prefix = topic_prefix(name);
+        Installation::of(&Setup::shared(name, partitions, commit))
+    }
+
+    /// The same of another make.
+    pub fn of(setup: &Setup) -> Installation {
+        let Setup { bootstrap, processes, partitions, replication, workers, commit, properties, .. } = setup;
+        let prefix = topic_prefix(&setup.name);
         let source = format!("{prefix}clickstream");
-        create_topic(&bootstrap, &source, 2, &["retention.ms=-1"]);
+        create_topic(bootstrap, &source, 2, &["retention.ms=-1"]);
         let dir = tempfile::tempdir().expect("a temporary directory");
+        let in_sync = replication.div_ceil(2);
         let config = format!(
-            "kafka: {{bootstrap: '{bootstrap}'}}\nprefix: '{prefix}'\nnamespace: test\nworkers: 2\n\
-             sources: [{{topic: '{source}', format: segment}}]\ningest: {{start: earliest}}\ncommit: {commit}\n\
-             topics: {{partitions: {partitions}, replication: 1, min_insync_replicas: 1}}\n\
+            "kafka: {{bootstrap: '{processes}', properties: {properties}}}\nprefix: '{prefix}'\nnamespace: test\n\
+             workers: {workers}\nsources: [{{topic: '{source}', format: segment}}]\n\
+             ingest: {{start: earliest}}\ncommit: {commit}\n\
+             topics: {{partitions: {partitions}, replication: {replication}, min_insync_replicas: {in_sync}}}\n\
              http: {{listen: '127.0.0.1:0'}}\n"
         );
         std::fs::write(dir.path().join("ripen.yaml"), config).expect("the configuration is written");
-        let installation =
-            Installation { topics: Topics::with_prefix(&prefix), source, partitions, bootstrap, prefix, dir };
+        let installation = Installation {
+            topics: Topics::with_prefix(&prefix),
+            source,
+            partitions: *partitions,
+            bootstrap: bootstrap.clone(),
+            prefix,
+            dir,
+        };
         installation.run(&["topics", "apply"]);
-        installation.run(&["model", "activate", &model_path().display().to_string()]);
+        installation.run(&["model", "activate", &setup.model.display().to_string()]);
         installation
     }
 
@@ -77,10 +125,23 @@ impl Installation {
 
     /// Starts a service as a process of its own.
     pub fn start(&self, service: &str) -> Leash {
-        let mut command = vec![RIPEN.to_owned()];
-        command.extend(["--config".to_owned(), self.dir.path().join("ripen.yaml").display().to_string()]);
-        command.extend(["--set".to_owned(), format!("instance={service}"), service.to_owned()]);
-        Leash::start(command, &self.dir.path().join(format!("{service}.log")), None)
+        self.start_instance(service, service, &[])
+    }
+
+    /// One instance of a service; `environment` as `NAME=value`. Its log bears its name and is appended to.
+    pub fn start_instance(&self, service: &str, instance: &str, environment: &[String]) -> Leash {
+        let mut command = vec!["env".to_owned()];
+        command.extend_from_slice(environment);
+        command.extend([RIPEN.to_owned(), "--config".to_owned()]);
+        command.push(self.dir.path().join("ripen.yaml").display().to_string());
+        command.extend(["--set".to_owned(), format!("instance={instance}"), service.to_owned()]);
+        Leash::start(command, &self.dir.path().join(format!("{instance}.log")), None)
+    }
+
+    /// Keeps the directory with configuration and logs, and says where it is.
+    pub fn keep(&mut self) -> &std::path::Path {
+        self.dir.disable_cleanup(true);
+        self.dir.path()
     }
 
     /// Writes records into the source topic: key, value, timestamp.

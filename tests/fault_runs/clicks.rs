@@ -1,0 +1,137 @@
+//! Clicks for a fault run: made from a seed, written while things go wrong, remembered.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use ripen_harness::Dice;
+
+/// Few enough for many clicks each, many enough for every partition.
+const PERSONS: u64 = 400;
+/// How far back a repeated click may lie.
+const REPEATED_WITHIN: usize = 2_000;
+const DELIVERY_LIMIT: Duration = Duration::from_secs(120);
+
+/// What was written into the source topic.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fed {
+    /// Message ids of the clicks, as often as each was written.
+    pub(crate) clicks: Vec<String>,
+    /// Records that no format knows.
+    pub(crate) junk: usize,
+}
+
+/// A thread that writes clicks until it is told to stop.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Fed>,
+}
+
+impl Feed {
+    /// Writes about `per_second` clicks a second into `topic`.
+    pub(crate) fn start(bootstrap: &str, topic: &str, seed: u64, per_second: u32) -> Feed {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, bootstrap, topic) = (Arc::clone(&stop), bootstrap.to_owned(), topic.to_owned());
+        let thread = std::thread::spawn(move || feed(&bootstrap, &topic, seed, per_second, &stopped));
+        Feed { stop, thread }
+    }
+
+    /// Ends it; everything it wrote is in the topic, once.
+    pub(crate) fn stop(self) -> Fed {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the feed delivers everything")
+    }
+}
+
+fn feed(bootstrap: &str, topic: &str, seed: u64, per_second: u32, stop: &AtomicBool) -> Fed {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "5")
+        .set("reconnect.backoff.max.ms", "1000")
+        .create()
+        .expect("a producer");
+    let mut dice = Dice::new(seed);
+    let (mut fed, mut recent) = (Fed::default(), VecDeque::new());
+    let began = Instant::now();
+    let mut written = 0_u64;
+    while !stop.load(Ordering::Relaxed) {
+        let due = (began.elapsed().as_secs_f64() * f64::from(per_second)) as u64;
+        while written < due {
+            let (key, value) = record(&mut dice, written, &mut recent, &mut fed);
+            let mut record = BaseRecord::to(topic).key(&key).payload(&value);
+            // A broker that is down for long fills the queue: the feed waits for it.
+            while let Err((_, again)) = producer.send(record) {
+                record = again;
+                producer.poll(Duration::from_millis(100));
+            }
+            written += 1;
+        }
+        producer.poll(Duration::from_millis(5));
+    }
+    producer.flush(DELIVERY_LIMIT).expect("the broker is there at the end");
+    fed
+}
+
+/// A record as it is written.
+#[derive(Debug, Clone)]
+struct Click {
+    person: u64,
+    id: String,
+    value: String,
+}
+
+/// The next record: key and value.
+fn record(dice: &mut Dice, number: u64, recent: &mut VecDeque<Click>, fed: &mut Fed) -> (String, String) {
+    if dice.happens(5) {
+        fed.junk += 1;
+        return ("junk".to_owned(), format!("{{\"junk\": {number}"));
+    }
+    let click = if dice.happens(50) && !recent.is_empty() {
+        // A tracker repeats itself, soon or late.
+        recent[dice.between(0, recent.len() as u64) as usize].clone()
+    } else {
+        click(dice, number)
+    };
+    fed.clicks.push(click.id.clone());
+    recent.push_back(click.clone());
+    if recent.len() > REPEATED_WITHIN {
+        recent.pop_front();
+    }
+    (format!("p-{}", click.person), click.value)
+}
+
+fn click(dice: &mut Dice, number: u64) -> Click {
+    let person = dice.between(0, PERSONS);
+    let event = match dice.between(0, 100) {
+        0..4 => r#""type":"track","event":"credit_calculated""#.to_owned(),
+        4..7 => r#""type":"track","event":"form_submit","properties":{"form":"test_drive"}"#.to_owned(),
+        7..10 => r#""type":"track","event":"crm_first_touch""#.to_owned(),
+        10..13 => format!(r#""type":"identify","traits":{{"email":"p{person}@shop.example"}}"#),
+        path => {
+            let path = format!("/models/m{}", path % 7);
+            format!(
+                r#""type":"page","properties":{{"path":"{path}"}},"context":{{"page":{{"path":"{path}"}}}}"#
+            )
+        }
+    };
+    let id = format!("m-{number}");
+    let value = format!(r#"{{"messageId":"{id}",{},{event}}}"#, ids(dice, person));
+    Click { person, id, value }
+}
+
+/// One person has two browsers; one in four signs in now and then, and is seen by other ids from then on.
+fn ids(dice: &mut Dice, person: u64) -> String {
+    let browser = if dice.happens(300) { "b" } else { "a" };
+    let anonymous = format!(r#""anonymousId":"{browser}-{person}""#);
+    match (person % 4, dice.between(0, 10)) {
+        (0, 0..2) => format!(r#"{anonymous},"userId":"u-{person}""#),
+        (0, 2) => format!(r#""userId":"u-{person}""#),
+        _ => anonymous,
+    }
+}
