@@ -285,12 +285,6 @@ log.cleaner.dedupe.buffer.size=8388608
     }
 }
 
-/// A port for a proxy, free at this moment.
-pub fn free_port() -> u16 {
-    let [port] = free_ports();
-    port
-}
-
 fn free_ports<const N: usize>() -> [u16; N] {
     let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     let mut ports = [0; N];

@@ -13,7 +13,7 @@ mod leash;
 mod proxy;
 mod wire;
 
-pub use broker::{Broker, BrokerOptions, SharedBroker, free_port, shared_broker, topic_prefix};
+pub use broker::{Broker, BrokerOptions, SharedBroker, shared_broker, topic_prefix};
 pub use console::{ConsoleRecord, ConsoleRun, console_bytes, console_consumer, create_topic};
 pub use dice::Dice;
 pub use jars::{java_tool, kafka_lib};

@@ -76,12 +76,13 @@ struct Plan {
 }
 
 impl Proxy {
-    /// Listens on `port`; connections are refused until [`Proxy::connect_to`].
+    /// Listens; connections are refused until [`Proxy::connect_to`].
     ///
     /// # Panics
-    /// When the port is taken.
-    pub fn listen(port: u16, seed: u64) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the proxy's port is free");
+    /// When there is no free port.
+    pub fn start(seed: u64) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let port = listener.local_addr().expect("a listener has an address").port();
         let plan = Plan { rules: Vec::new(), dice: Dice::new(seed), done: 0 };
         let shared = Arc::new(Shared {
             target: AtomicU16::new(0),
@@ -97,6 +98,11 @@ impl Proxy {
     /// From now on connections go to this port of 127.0.0.1.
     pub fn connect_to(&self, port: u16) {
         self.shared.target.store(port, Ordering::Relaxed);
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// `host:port` for clients.
@@ -301,10 +307,9 @@ mod tests {
                 });
             }
         });
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let proxy = Proxy::listen(port, 1);
+        let proxy = Proxy::start(1);
         proxy.connect_to(target);
-        let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let client = TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).unwrap();
         client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         (proxy, client)
     }
