@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use ripen::operators::ScorerOperator;
+use ripen::operators::{BetweenLeads, ScorerOperator};
 use ripen_harness::{ConsoleRun, console_consumer};
 use ripen_records::{ActivityRecord, Decision, decode_activity, decode_decision};
 use ripen_runtime::log::PollLimits;
@@ -141,7 +141,7 @@ fn replay(site: &Installation, applied: &[Stored]) -> BTreeMap<Vec<u8>, Vec<Vec<
     let mut decisions = log.reader(&topics.decisions);
     append(&log, &topics.models, &site.read(&topics.models));
     append(&log, &topics.activities, applied);
-    let operator = ScorerOperator::new(topics.clone());
+    let operator = ScorerOperator::new(topics.clone()).between_leads(BetweenLeads::Replayed);
     let client = log.client("replay", "replay", "replay", &operator.wiring().inputs);
     let config = WorkerConfig { clock: Clock::Log, ..WorkerConfig::new("scorer", "replay") };
     let mut worker = Worker::new(client, operator, config).expect("the topics are there");

@@ -206,6 +206,27 @@ fn a_reader_that_goes_away_ends_it_quietly() {
     assert_eq!(said(&output), "");
 }
 
+/// S1: what was done before signing in counts for the person who signs in, however many lines lie between; another
+/// person at the same device stays another one.
+#[test]
+fn records_that_show_two_ids_join_their_leads() {
+    let signed_in = |user: &str, event: &str, minute| {
+        click("tablet", event, minute).replace(r#""type""#, &format!(r#""userId":"{user}","type""#))
+    };
+    let mut lines = vec![click("tablet", "demo_request", 0)];
+    lines.extend((1..1_500).map(|n| click(&format!("v{n}"), "page_view", 1)));
+    lines.extend([signed_in("one", "page_view", 2), click("tablet", "page_view", 3)]);
+    lines.extend([signed_in("two", "demo_request", 4), click("tablet", "page_view", 5)]);
+    let output = score(lines.join("\n").as_bytes(), &["clicks.jsonl"], b"");
+    let expected = [
+        "anon:tablet visitor>warm activity",
+        "user:one visitor>warm merge",
+        "user:two visitor>warm activity",
+    ];
+    assert_eq!(transitions(&output), expected, "{}", said(&output));
+    assert!(said(&output).contains("3 transitions; 1 links refused"), "{}", said(&output));
+}
+
 /// Ripen's own activities: two leads that become one, and time that passes.
 const OWN: &str = r#"{"lead":"anon:a","event":"demo_request","event_id":"1","at":"2026-10-05T10:00:00Z"}
 {"lead":"anon:b","event":"page_view","event_id":"2","at":"2026-10-05T10:01:00Z"}

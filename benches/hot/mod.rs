@@ -5,7 +5,10 @@
 use std::sync::Arc;
 
 use ripen::demo::Traffic;
-use ripen_ingest::{Arrival, Format, Ingest, Limits, Needed, NeededField, Outcome, PageFields, Source};
+use ripen_ingest::{
+    Arrival, Aside, Format, Ingest, Limits, Needed, NeededField, Outcome, PageFields, RecentLinks, Source,
+    links,
+};
 use ripen_model::Model;
 use ripen_model::compiled::PageReads;
 use ripen_records::{
@@ -35,7 +38,7 @@ pub fn clicks(leads: u32, count: usize) -> Vec<Click> {
     let clicks = traffic.map(|delivered| Click { json: delivered.line, arrival_ms: delivered.arrival_ms });
     let accepted = clicks.filter(|click| {
         let mut accepted = false;
-        read(&mut ingest, click, 0, &mut |_| accepted = true);
+        read(&mut ingest, click, 0, &mut |_, _| accepted = true);
         accepted
     });
     let clicks: Vec<Click> = accepted.take(count).collect();
@@ -70,16 +73,11 @@ pub fn shard(model: &Arc<Model>) -> Shard {
     shard
 }
 
-fn read(
-    ingest: &mut Ingest,
-    click: &Click,
-    offset: i64,
-    accept: &mut dyn FnMut(ripen_records::Activity<'_>),
-) {
+fn read(ingest: &mut Ingest, click: &Click, offset: i64, accept: &mut dyn FnMut(Activity<'_>, Aside<'_>)) {
     let source = Source { topic: "clickstream", partition: 0, offset, timestamp_ms: click.arrival_ms };
     ingest.read(Format::Segment, &source, Some(&click.json), &mut |element| {
-        if let Outcome::Accepted { activity, .. } = element.outcome {
-            accept(activity);
+        if let Outcome::Accepted { activity, aside } = element.outcome {
+            accept(activity, aside);
         }
     });
 }
@@ -96,6 +94,7 @@ fn lead_of<'a>(record: &'a ActivityRecord<'_>) -> &'a str {
 pub struct Hot {
     pub ingest: Ingest,
     pub shard: Shard,
+    recent_links: RecentLinks,
     decisions: Vec<Decision>,
     encoded: Vec<u8>,
     pub decided: usize,
@@ -107,6 +106,7 @@ impl Hot {
         Hot {
             ingest: ingest(model),
             shard: shard(model),
+            recent_links: RecentLinks::default(),
             decisions: Vec::new(),
             encoded: Vec::new(),
             decided: 0,
@@ -123,21 +123,28 @@ impl Hot {
             let changelog_bytes = &mut self.changelog_bytes;
             self.shard.seal(&mut |lead, value| *changelog_bytes += lead.len() + value.map_or(0, <[u8]>::len));
             self.shard.commit();
+            self.recent_links.commit();
         }
     }
 
     /// Only reads the clicks, as ingest does.
     pub fn read_only(&mut self, clicks: &[Click]) {
         for (offset, click) in clicks.iter().enumerate() {
-            read(&mut self.ingest, click, offset as i64, &mut |activity| {
+            read(&mut self.ingest, click, offset as i64, &mut |activity, _| {
                 std::hint::black_box(&activity);
             });
         }
     }
 
     fn click(&mut self, click: &Click, offset: i64, rekeyed: bool) {
-        let Hot { ingest, shard, decisions, encoded, decided, .. } = self;
-        read(ingest, click, offset, &mut |activity| {
+        let Hot { ingest, shard, recent_links, decisions, encoded, decided, .. } = self;
+        read(ingest, click, offset, &mut |activity, aside| {
+            for link in links(&activity, &aside) {
+                if recent_links.is_new(&link) {
+                    let child = link.a.to_string();
+                    join(shard, &child, &ActivityRecord::Link(link), click.arrival_ms, decisions);
+                }
+            }
             let record = ActivityRecord::Activity(activity);
             decisions.clear();
             let mut budget = Budget::new(10_000);
@@ -152,6 +159,23 @@ impl Hot {
             assert!(!matches!(applied, Ok(Applied::More) | Err(_)), "{applied:?}");
             *decided += decisions.len();
         });
+    }
+}
+
+/// Applies a link and what the leads send each other because of it.
+fn join(
+    shard: &mut Shard,
+    lead: &str,
+    record: &ActivityRecord<'_>,
+    arrival_ms: i64,
+    decisions: &mut Vec<Decision>,
+) {
+    decisions.clear();
+    let applied = shard.apply(lead, record, arrival_ms, &mut Budget::new(10_000), decisions);
+    assert!(!matches!(applied, Ok(Applied::More) | Err(_)), "{applied:?}");
+    for sent in shard.take_sent() {
+        let record = decode_activity(&sent.value).expect("of the shard's own");
+        join(shard, &sent.lead_id, &record, arrival_ms, decisions);
     }
 }
 

@@ -55,8 +55,18 @@ pub fn is_illegal_id(text: &str) -> bool {
 #[derive(Debug, Default)]
 pub(crate) struct Ids {
     ids: Vec<LeadId>,
+    /// Those that the record says are another name of the person, and does not merely carry.
+    aliases: Vec<LeadId>,
     illegal: bool,
     too_long: bool,
+}
+
+/// The ids of one record in their order; the first one is the lead.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ranked {
+    pub(crate) ids: Vec<LeadId>,
+    /// Bit n: the record says that the n-th id is another name of the person. [`IDS`] fit.
+    pub(crate) aliases: u16,
 }
 
 /// Why a record has no usable id.
@@ -82,6 +92,13 @@ impl Ids {
         }
     }
 
+    /// Adds an id that the record says is another name of the person.
+    pub(crate) fn add_alias(&mut self, kind: IdKind, text: &str, addresses: Addresses) {
+        let before = self.ids.len();
+        self.add(kind, text, addresses);
+        self.aliases.extend(self.ids.drain(before..));
+    }
+
     /// Adds an e-mail address, hashed; anything else is no id.
     pub(crate) fn add_email(&mut self, text: &str) {
         match privacy::email_hash(text) {
@@ -99,7 +116,10 @@ impl Ids {
     }
 
     /// The ids, highest rank first, within a rank bytewise; the first one is the lead.
-    pub(crate) fn ranked(mut self) -> Result<Vec<LeadId>, NoId> {
+    pub(crate) fn ranked(mut self) -> Result<Ranked, NoId> {
+        // What the record carries anyway needs nobody to say so.
+        self.aliases.retain(|alias| !self.ids.contains(alias));
+        self.ids.extend(self.aliases.iter().cloned());
         if self.ids.is_empty() {
             return Err(match (self.too_long, self.illegal) {
                 (true, _) => NoId::TooLong,
@@ -110,7 +130,12 @@ impl Ids {
         self.ids.sort_unstable();
         self.ids.dedup();
         self.ids.truncate(IDS);
-        Ok(self.ids)
+        let is_alias = |id: &LeadId| u16::from(self.aliases.contains(id));
+        let aliases = match self.aliases.as_slice() {
+            [] => 0,
+            _ => self.ids.iter().rev().fold(0, |bits, id| bits << 1 | is_alias(id)),
+        };
+        Ok(Ranked { ids: self.ids, aliases })
     }
 
     fn push(&mut self, id: Result<LeadId, LeadIdError>) {
@@ -154,7 +179,7 @@ mod tests {
         for (kind, text) in ids {
             all.add(*kind, text, Addresses::of(text));
         }
-        Ok(all.ranked()?.iter().map(|id| id.as_str().to_owned()).collect())
+        Ok(all.ranked()?.ids.iter().map(|id| id.as_str().to_owned()).collect())
     }
 
     #[test]
@@ -179,6 +204,19 @@ mod tests {
             assert_eq!(ranked(&[(IdKind::User, text), (IdKind::Anon, "a")]).unwrap(), ["anon:a"], "{text}");
         }
         assert_eq!(ranked(&[]), Err(NoId::Missing));
+    }
+
+    #[test]
+    fn an_alias_is_one_unless_the_record_carries_it_anyway() {
+        for (alias, expect) in
+            [((IdKind::User, "a"), 0b01), ((IdKind::Anon, "z"), 0b100), ((IdKind::Anon, "c"), 0)]
+        {
+            let mut ids = Ids::default();
+            ids.add_alias(alias.0, alias.1, Addresses::of(alias.1));
+            ids.add(IdKind::Anon, "c", Addresses::of("c"));
+            ids.add(IdKind::User, "u", Addresses::of("u"));
+            assert_eq!(ids.ranked().map(|ranked| ranked.aliases), Ok(expect), "{alias:?}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde_json::error::Category;
 
 use crate::bots::Bots;
-use crate::identity::NoId;
+use crate::identity::{NoId, Ranked};
 use crate::json::{self, Raw, Shape};
 use crate::needed::{Needed, PageFields, Projection};
 use crate::outcome::{Aside, DeadReason, Element, FilterReason, Outcome};
@@ -253,8 +253,8 @@ impl Reader {
             Ok(call) => call,
             Err((reason, detail)) => return told(dead((reason, detail.into()))),
         };
-        let ids = match message.ids(&call) {
-            Ok(ids) => ids,
+        let Ranked { ids, aliases } = match message.ids(&call) {
+            Ok(ranked) => ranked,
             Err(NoId::Illegal) => return told(Outcome::Filtered(FilterReason::IllegalId)),
             Err(NoId::Missing) => return told(dead((DeadReason::NoId, "no id".into()))),
             Err(NoId::TooLong) => return told(dead((DeadReason::NoId, "id over 256 bytes".into()))),
@@ -269,6 +269,7 @@ impl Reader {
         }
         let aside = Aside {
             time_source: moment.source,
+            aliases,
             ip: message.ip(),
             group: message.group(),
             consent: message.consent(),

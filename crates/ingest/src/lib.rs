@@ -14,6 +14,7 @@ pub mod bounds;
 mod identity;
 mod ingest;
 mod json;
+mod links;
 mod needed;
 mod outcome;
 mod page;
@@ -24,6 +25,7 @@ mod time;
 
 pub use identity::is_illegal_id;
 pub use ingest::{Ingest, Limits};
+pub use links::{RecentLinks, links};
 pub use needed::{Needed, NeededField, PageFields, Sensitive};
 pub use outcome::{Aside, Consent, DeadReason, Element, FilterReason, Outcome};
 pub use page::normalise_path;

@@ -134,6 +134,8 @@ impl DeadReason {
 pub struct Aside<'a> {
     /// Where event time came from.
     pub time_source: TimeSource,
+    /// Bit n: the record says that the activity's n-th id is another name of the person.
+    pub(crate) aliases: u16,
     pub(crate) ip: Raw<'a>,
     pub(crate) group: Raw<'a>,
     pub(crate) consent: RawConsent<'a>,

@@ -284,7 +284,7 @@ fn ranked(texts: &[String]) -> Result<Vec<LeadId>, Refusal> {
             }
         }
     }
-    ids.ranked().map_err(|why| match why {
+    ids.ranked().map(|ranked| ranked.ids).map_err(|why| match why {
         NoId::Illegal => Refusal::Filtered(FilterReason::IllegalId),
         NoId::Missing => dead(DeadReason::NoId, "no id"),
         NoId::TooLong => dead(DeadReason::NoId, "id over 256 bytes"),

@@ -13,7 +13,7 @@ pub(crate) use self::wire::Message;
 use self::wire::{Brand, ExternalId};
 use crate::Source;
 use crate::bounds::{self, NAME_BYTES, TITLE_BYTES, URL_BYTES, UTM_BYTES, cut};
-use crate::identity::{self, Ids, NoId};
+use crate::identity::{self, Ids, NoId, Ranked};
 use crate::json::Raw;
 use crate::needed::PageFields;
 use crate::outcome::{DeadReason, RawConsent};
@@ -75,19 +75,22 @@ impl<'n, 'de> Message<'n, 'de> {
     }
 
     /// Every legal id, highest rank first.
-    pub(crate) fn ids(&self, call: &Call<'_>) -> Result<Vec<LeadId>, NoId> {
+    pub(crate) fn ids(&self, call: &Call<'_>) -> Result<Ranked, NoId> {
         let mut ids = Ids::default();
         let plain = [
             (IdKind::User, self.user_id),
             (IdKind::Anon, self.anonymous_id),
-            // An alias call names the older id first; most often it was a cookie.
-            (IdKind::Anon, if call.kind == Kind::Alias { self.previous_id } else { Raw::default() }),
             (IdKind::Device, self.context.device_id),
         ];
         for (kind, id) in plain {
             if let Some(text) = id.text() {
                 ids.add(kind, &text, self.addresses);
             }
+        }
+        if call.kind == Kind::Alias
+            && let Some(text) = self.previous_id.text()
+        {
+            ids.add_alias(self.previous_kind(&text), &text, self.addresses);
         }
         for crm in self.context.external_ids.elements(bounds::IDS) {
             let mut external = ExternalId::default();
@@ -104,6 +107,17 @@ impl<'n, 'de> Message<'n, 'de> {
             ids.add_phone(&text);
         }
         ids.ranked()
+    }
+
+    /// What an alias call renames. A browser that knew no user sends its cookie, which is its anonymous id too; one that
+    /// did sends the user. A server sends no anonymous id, and most often means a cookie.
+    fn previous_kind(&self, previous: &str) -> IdKind {
+        match self.anonymous_id.text() {
+            Some(anonymous) if !identity::is_illegal_id(&anonymous) && *anonymous != *previous => {
+                IdKind::User
+            }
+            _ => IdKind::Anon,
+        }
     }
 
     /// The activity; `ids` are those of [`Self::ids`], `bytes` the message's own JSON text.

@@ -2,6 +2,7 @@
 
 use ripen_ingest::{
     Arrival, Element, Format, Ingest, Limits, Needed, NeededField, Outcome, PageFields, Sensitive, Source,
+    links,
 };
 use ripen_records::{ActivityRecord, Text, Value};
 
@@ -39,8 +40,11 @@ fn describe(element: &Element<'_>) -> String {
         Outcome::Filtered(reason) => format!("filtered {}", reason.as_str()),
         Outcome::Tick { .. } | Outcome::Link { .. } => "no activity".to_owned(),
         Outcome::DeadLetter { reason, detail } => format!("dead {}: {detail}", reason.as_str()),
-        Outcome::Accepted { activity, .. } => {
+        Outcome::Accepted { activity, aside } => {
             let mut parts = vec![format!("name={}", activity.name.as_str())];
+            let joined = links(activity, aside)
+                .map(|link| format!("{}>{}{}", &*link.a, &*link.b, if link.explicit { "!" } else { "" }));
+            parts.push(format!("links={}", joined.collect::<Vec<_>>().join(",")));
             parts
                 .push(format!("ids={}", activity.ids.iter().map(Text::as_str).collect::<Vec<_>>().join(",")));
             parts.push(format!("event_id={}", activity.event_id.as_str()));
@@ -97,6 +101,62 @@ fn check(why: &str, json: &str, expect: &str) {
             }
             None => assert!(words.contains(&word), "{why}: no {word} in {words:?}"),
         }
+    }
+}
+
+/// S1: a record links its lead with each of its other ids; explicitly, if the record says that they are one person.
+#[test]
+fn links_of_a_record() {
+    for (why, json, expect) in [
+        ("one id", r#"{"type":"page","anonymousId":"a"}"#, "links="),
+        ("signed in", r#"{"type":"page","anonymousId":"a","userId":"u"}"#, "links=anon:a>user:u"),
+        ("identify", r#"{"type":"identify","anonymousId":"a","userId":"u"}"#, "links=anon:a>user:u"),
+        ("a group is no person", r#"{"type":"group","anonymousId":"a","groupId":"g"}"#, "links="),
+        (
+            "its member is",
+            r#"{"type":"group","anonymousId":"a","userId":"u","groupId":"g"}"#,
+            "links=anon:a>user:u",
+        ),
+        (
+            "cookie and device are of one rank",
+            r#"{"type":"track","event":"x","anonymousId":"z","context":{"device":{"id":"a"}}}"#,
+            "links=device:a>anon:z",
+        ),
+        (
+            "each to the strongest, and to no other",
+            r#"{"type":"identify","anonymousId":"a","userId":"u","context":{"externalIds":[{"type":"crm","id":"7"}]},
+                "traits":{"email":"mail@yandex.ru"}}"#,
+            &format!("links=user:u>crm:7,email:{EMAIL}>crm:7,anon:a>crm:7"),
+        ),
+        (
+            "an address as a user id",
+            r#"{"type":"page","anonymousId":"a","userId":"mail@yandex.ru"}"#,
+            &format!("links=anon:a>email:{EMAIL}"),
+        ),
+        ("placeholders", r#"{"type":"page","anonymousId":"a","userId":"null"}"#, "links="),
+        (
+            "twice the same",
+            r#"{"type":"page","anonymousId":"mail@yandex.ru","userId":"mail@yandex.ru"}"#,
+            "links=",
+        ),
+        ("an alias", r#"{"type":"alias","previousId":"a","userId":"u"}"#, "links=anon:a>user:u!"),
+        (
+            "a browser's alias of the cookie that it shows anyway",
+            r#"{"type":"alias","previousId":"a","anonymousId":"a","userId":"u"}"#,
+            "links=anon:a>user:u",
+        ),
+        (
+            "a browser's alias of a user",
+            r#"{"type":"alias","previousId":"v","anonymousId":"a","userId":"u"}"#,
+            "links=user:v>user:u!,anon:a>user:u",
+        ),
+        (
+            "and of one who stays",
+            r#"{"type":"alias","previousId":"t","anonymousId":"a","userId":"u"}"#,
+            "links=user:u>user:t!,anon:a>user:t",
+        ),
+    ] {
+        check(why, json, expect);
     }
 }
 
@@ -378,7 +438,7 @@ fn every_element_of_a_batch_has_its_outcome() {
     assert_eq!(
         read(Some(batch.as_bytes())),
         [
-            "[0] name=E ids=user:u event_id=m t=-60000 clamped=false origin=Unstated",
+            "[0] name=E links= ids=user:u event_id=m t=-60000 clamped=false origin=Unstated",
             "[1] dead no_id: no id",
             "[2] filtered illegal_id"
         ]

@@ -37,6 +37,12 @@ impl IdKind {
         }
     }
 
+    /// The kind of an id `kind:value`; `None` if it is none.
+    pub fn of(id: &str) -> Option<IdKind> {
+        let (word, _) = id.split_once(':')?;
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
     /// The rank: 0 is the strongest; a device and a cookie are of one rank.
     pub const fn rank(self) -> u8 {
         match self {
@@ -104,9 +110,8 @@ impl LeadId {
     /// # Errors
     /// An unknown kind, an empty value, or an id over [`LeadId::MAX_BYTES`].
     pub fn parse(text: &str) -> Result<LeadId, LeadIdError> {
-        let (kind, value) = text.split_once(':').ok_or(LeadIdError::UnknownKind)?;
-        let kind = IdKind::ALL.into_iter().find(|k| k.as_str() == kind).ok_or(LeadIdError::UnknownKind)?;
-        Self::new(kind, value)
+        let kind = IdKind::of(text).ok_or(LeadIdError::UnknownKind)?;
+        Self::new(kind, &text[kind.as_str().len() + 1..])
     }
 
     /// The kind.

@@ -13,7 +13,9 @@ use std::sync::mpsc::Receiver;
 use ripen_emitter::EmitOptions;
 use ripen_ingest::{Arrival, Limits};
 use ripen_model::Model;
-use ripen_records::{ActivityRecord, Decision, Tick, Topics, decode_decision, encode_activity, headers};
+use ripen_records::{
+    ActivityRecord, Change, Decision, Tick, Topics, decode_decision, encode_activity, headers,
+};
 use ripen_runtime::log::PollLimits;
 use ripen_runtime::memory::{MemoryClient, MemoryLog, MemoryReader, MemoryTopic};
 use ripen_runtime::worker::{PartitionState, PartitionStatus, run_until_idle};
@@ -25,7 +27,7 @@ use ripen_runtime::{
 use ripen_scorer::{LeadKey, LeadReader, LeadView};
 
 use crate::activation::{ActiveModel, push_activation};
-use crate::operators::{EmitterOperator, IngestOperator, ScorerOperator, Traced};
+use crate::operators::{BetweenLeads, EmitterOperator, IngestOperator, ScorerOperator, Traced};
 
 pub use ripen_ingest::Format as SourceFormat;
 
@@ -72,6 +74,13 @@ pub struct SourceRecord<'a> {
 pub enum PipelineOutput<'a> {
     /// A stage transition: the decision, and the body of its outward record.
     Transition(&'a Decision, &'a str),
+    /// A lead has become a part of another one.
+    Merged {
+        /// The lead that was.
+        lead: &'a str,
+        /// The lead that it is a part of.
+        into: &'a str,
+    },
     /// A lead after a record or a deadline, in their order; before the transitions of the same drain.
     Traced(&'a Traced),
     /// A record, or an element of one, that could not be used.
@@ -97,6 +106,8 @@ pub struct Summary {
     pub leads: u64,
     /// Activities that were scored.
     pub scored: u64,
+    /// Links between ids that were refused (S1).
+    pub refused_links: u64,
 }
 
 /// Why a run cannot go on. Each one is a defect of the program, not of a record.
@@ -155,7 +166,8 @@ impl Pipeline {
         let ingest = IngestOperator::new(topics.clone(), source, options.limits, Arrival::FromRecord);
         let emit = EmitOptions::new("local").map_err(|error| PipelineError::Record(error.to_string()))?;
         let (sink, traced) = std::sync::mpsc::channel();
-        let scorer = ScorerOperator::new(topics.clone());
+        // However many records are fed before a drain, the next one finds leads joined that the one before has joined.
+        let scorer = ScorerOperator::new(topics.clone()).between_leads(BetweenLeads::AppliedAtOnce);
         let scorer = if options.trace { scorer.traced(sink) } else { scorer };
         Ok(Pipeline {
             ingest: worker(&log, "ingest", ingest)?,
@@ -232,9 +244,11 @@ impl Pipeline {
             }
         }
         let scorer = self.scorer.operator();
+        let total = |outcome| scorer.totals().get(outcome).copied().unwrap_or_default();
         Ok(Summary {
             leads: scorer.leads() as u64,
-            scored: scorer.totals().get("scored").copied().unwrap_or_default(),
+            scored: total("scored"),
+            refused_links: total("link_conflict"),
         })
     }
 
@@ -280,24 +294,28 @@ impl Pipeline {
         }
     }
 
+    /// Transitions and merges, in the order of their decisions.
     fn tell_transitions(&mut self, sink: &mut dyn FnMut(PipelineOutput<'_>)) -> Result<(), PipelineError> {
-        let mut decided: HashMap<String, Decision> = HashMap::new();
+        let failed = |what: &str| PipelineError::Record(what.to_owned());
+        let mut bodies: HashMap<String, String> = HashMap::new();
+        each(&mut self.transitions, |record| {
+            let id = record.headers.get("ce_id").and_then(|id| std::str::from_utf8(id).ok());
+            let body = record.value.and_then(|body| std::str::from_utf8(body).ok());
+            let (Some(id), Some(body)) = (id, body) else { return Err(failed("transition without its id")) };
+            bodies.insert(id.to_owned(), body.to_owned());
+            Ok(())
+        })?;
         each(&mut self.decisions, |record| {
             let decision = decode_decision(record.value.unwrap_or_default())
                 .map_err(|error| PipelineError::Record(error.to_string()))?;
-            decided.insert(decision.id.clone(), decision);
+            if let Change::MergedInto(into) = &decision.change {
+                sink(PipelineOutput::Merged { lead: &decision.lead, into });
+            } else if let Some(body) = bodies.remove(&decision.id) {
+                sink(PipelineOutput::Transition(&decision, &body));
+            }
             Ok(())
         })?;
-        each(&mut self.transitions, |record| {
-            let id = record.headers.get("ce_id").and_then(|id| std::str::from_utf8(id).ok());
-            let decision = id.and_then(|id| decided.get(id));
-            let body = record.value.and_then(|body| std::str::from_utf8(body).ok());
-            let (Some(decision), Some(body)) = (decision, body) else {
-                return Err(PipelineError::Record("transition without its decision".to_owned()));
-            };
-            sink(PipelineOutput::Transition(decision, body));
-            Ok(())
-        })
+        if bodies.is_empty() { Ok(()) } else { Err(failed("transition without its decision")) }
     }
 }
 
@@ -348,7 +366,6 @@ fn worker<O: Operator>(
 
 fn filter_reasons() -> impl Iterator<Item = &'static str> {
     let ingest = ripen_ingest::FilterReason::ALL.into_iter().map(ripen_ingest::FilterReason::as_str);
-    let ingest = ingest.chain(["link_conflict"]);
     ingest.chain(ripen_scorer::FilterReason::ALL.into_iter().map(ripen_scorer::FilterReason::as_str))
 }
 
@@ -395,9 +412,10 @@ mod tests {
                 }
                 PipelineOutput::Filtered { reason } => reason.to_owned(),
                 PipelineOutput::Traced(traced) => traced.lead.clone(),
+                PipelineOutput::Merged { lead, into } => format!("{lead} {into}"),
             });
         });
         assert_eq!(told, ["clicks.jsonl:1 not_json", "anon:a1 iql clicks.jsonl:0"]);
-        assert_eq!(summary.expect("it ends"), Summary { leads: 1, scored: 1 });
+        assert_eq!(summary.expect("it ends"), Summary { leads: 1, scored: 1, refused_links: 0 });
     }
 }

@@ -20,9 +20,6 @@ use crate::pipeline::{Pipeline, PipelineOptions, PipelineOutput, Place, SourceFo
 /// Records that are fed before what came out is taken: a transaction's worth.
 pub(crate) const RECORDS_PER_DRAIN: usize = 1_000;
 
-/// No line that links two ids is longer, bytes: each has at most 256, escaped six bytes each.
-const LONGEST_LINK: usize = 4_096;
-
 /// Flags of `ripen score`.
 #[derive(Debug, Clone, Args)]
 pub struct ScoreArguments {
@@ -65,7 +62,6 @@ pub fn run(arguments: &ScoreArguments) -> CommandResult {
             failure: None,
         },
         fed: 0,
-        joined: false,
     };
     for path in &arguments.files {
         scoring.file(path)?;
@@ -77,9 +73,6 @@ struct Scoring {
     pipeline: Pipeline,
     out: Out,
     fed: usize,
-    /// Leads have been joined: what still comes for one of their ids is sent on to another, and has to be there before
-    /// the next line.
-    joined: bool,
 }
 
 struct Out {
@@ -110,8 +103,7 @@ impl Scoring {
         self.fed += 1;
         let place = Place { file, line: number };
         self.pipeline.feed(&SourceRecord { key: None, value: line, place });
-        self.joined |= joins_leads(line);
-        if self.fed == RECORDS_PER_DRAIN || self.joined {
+        if self.fed == RECORDS_PER_DRAIN {
             self.fed = 0;
             self.pipeline.drain(&mut |output| self.out.take(&output)).map_err(Failure::new)?;
             self.out.checked()?;
@@ -125,8 +117,12 @@ impl Scoring {
         self.out.checked()?;
         self.out.stdout.flush().map_err(Failure::stdout)?;
         let Counts { read, filtered, bad, transitions } = self.out.counts;
+        let refused = match ended.refused_links {
+            0 => String::new(),
+            links => format!("; {} links refused", HumanCount(links)),
+        };
         say(format_args!(
-            "read {}, scored {}, filtered {}, bad {}; {} transitions",
+            "read {}, scored {}, filtered {}, bad {}; {} transitions{refused}",
             HumanCount(read),
             HumanCount(ended.scored),
             HumanCount(filtered),
@@ -152,6 +148,7 @@ impl Out {
                 say(format_args!("{}:{}: {reason}: {detail}", place.file, place.line + 1));
             }
             PipelineOutput::Filtered { .. } => self.counts.filtered += 1,
+            PipelineOutput::Merged { .. } => {}
         }
     }
 
@@ -164,12 +161,6 @@ impl Out {
     fn checked(&mut self) -> Result<(), Failure> {
         self.failure.take().map_or(Ok(()), Err)
     }
-}
-
-/// Whether a line of Ripen's own format may link or merge leads; one that only looks like it costs a little time.
-pub(crate) fn joins_leads(line: &[u8]) -> bool {
-    let has = |key: &[u8]| line.windows(key.len()).any(|window| window == key);
-    line.len() < LONGEST_LINK && (has(b"\"link\"") || has(b"\"merge\""))
 }
 
 /// Takes a line, the name of its file and its number, from 0.

@@ -35,12 +35,6 @@ pub enum Refused {
     /// No model has been activated yet: nothing of the record is staged; apply it again after a switch.
     #[error("no model is active")]
     NoModel,
-    /// A kind of record that is not executed yet. A dead letter.
-    #[error("records of kind {kind} are not executed yet")]
-    Unsupported {
-        /// `point`.
-        kind: &'static str,
-    },
     /// The key is no lead id. A dead letter.
     #[error("the record's key is no lead id: {0}")]
     LeadId(#[from] ripen_records::LeadIdError),

@@ -66,6 +66,7 @@ impl Work {
             Some(Standing::Erased { is_suppressed: true }) => Ok(Applied::Filtered(FilterReason::Suppressed)),
             Some(Standing::MergedInto(parent)) => {
                 if *parent == *other.as_str() {
+                    self.keep_stub(active, LeadKey::of(lead_id));
                     return Ok(Applied::Linked);
                 }
                 let parent = LeadId::parse(&parent)?;
@@ -288,8 +289,11 @@ impl Work {
         activity: &ActivityRecord<'_>,
     ) {
         self.send(parent, activity);
-        // Used: it stays. Not written anew each time, for a year is long.
-        let key = LeadKey::of(lead_id);
+        self.keep_stub(active, LeadKey::of(lead_id));
+    }
+
+    /// A stub that is of use stays. Not written anew each time, for a year is long.
+    fn keep_stub(&mut self, active: &Active, key: LeadKey) {
         let until_ms = self.clock_ms.saturating_add(STUB_MS);
         if let Ok(Some(touched)) = self.overlay.touch(&self.base, active, key)
             && touched.lead.deadline_ms < until_ms - STUB_MS / 8

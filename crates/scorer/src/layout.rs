@@ -101,6 +101,11 @@ pub(crate) fn header(bytes: &[u8]) -> Result<Header<'_>, StateError> {
     Ok(Header { deadline_ms, epoch, lead_id })
 }
 
+/// Whether the bytes are a lead's, and not what is left of one.
+pub(crate) fn is_alive(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&KIND_LEAD)
+}
+
 /// Room to encode in.
 #[derive(Debug, Default)]
 pub(crate) struct Encoding {

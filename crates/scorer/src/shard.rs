@@ -138,6 +138,8 @@ pub enum Applied {
     Merged,
     /// A life was ended on request.
     Erased,
+    /// A record that says nothing which is of use here.
+    Ignored,
     /// Only time passed.
     Ticked,
     /// A switch: deadlines before it have been fired, [`Shard::switch`] activates its model.
@@ -192,13 +194,13 @@ impl Shard {
         if layout::header(value)?.lead_id != lead_id {
             return Err(StateError::OtherLead);
         }
-        self.work.base.insert(LeadKey::of(lead_id), value.into());
+        self.work.put(LeadKey::of(lead_id), Some(value.into()));
         Ok(())
     }
 
     /// Takes a deletion from the changelog.
     pub fn restore_removal(&mut self, lead_id: &str) {
-        self.work.base.remove(&LeadKey::of(lead_id));
+        self.work.put(LeadKey::of(lead_id), None);
     }
 
     /// Takes the partition's own state, as [`Shard::meta`] wrote it.
@@ -314,7 +316,8 @@ impl Shard {
             }
             ActivityRecord::Tick(_) => self.sweep(out),
             ActivityRecord::Switch(_) => Ok(Applied::Switched),
-            ActivityRecord::Point(_) => Err(Refused::Unsupported { kind: "point" }),
+            // Only a shorter way, which is not taken here: what it is about arrives without it.
+            ActivityRecord::Point(_) => Ok(Applied::Ignored),
         }
     }
 
@@ -393,9 +396,9 @@ impl Shard {
         }
     }
 
-    /// The number of committed leads.
+    /// The number of committed leads; ids that belong to another lead and erased ones are none.
     pub fn leads(&self) -> usize {
-        self.work.base.len()
+        self.work.alive
     }
 
     /// Brings some leads of older models to the active one; the older models are forgotten when none is left.

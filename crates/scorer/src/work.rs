@@ -31,6 +31,8 @@ use crate::visit;
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) base: Arc<Base>,
+    /// Committed leads, without the stubs and erasures that stand beside them in the base.
+    pub(crate) alive: usize,
     pub(crate) timers: Timers,
     pub(crate) clock_ms: i64,
     pub(crate) historical: bool,
@@ -73,6 +75,7 @@ impl Work {
     pub(crate) fn new(base: Arc<Base>) -> Work {
         Work {
             base,
+            alive: 0,
             timers: Timers::default(),
             clock_ms: i64::MIN,
             historical: false,
@@ -85,6 +88,17 @@ impl Work {
             sent: Vec::new(),
             stale: None,
         }
+    }
+
+    /// Replaces a lead's committed bytes; `None` removes them.
+    pub(crate) fn put(&mut self, key: LeadKey, bytes: Option<Box<[u8]>>) {
+        let is_alive = bytes.as_deref().is_some_and(layout::is_alive);
+        let before = match bytes {
+            Some(bytes) => self.base.insert(key, bytes),
+            None => self.base.remove(&key).map(|(_, bytes)| bytes),
+        };
+        self.alive -= usize::from(before.as_deref().is_some_and(layout::is_alive));
+        self.alive += usize::from(is_alive);
     }
 
     /// Arms the deadlines of all committed leads.
@@ -417,12 +431,11 @@ impl Work {
         if !self.is_sealed {
             self.seal(active, &mut |_, _| {});
         }
-        for (key, bytes) in self.sealed.drain(..) {
-            match bytes {
-                Some(bytes) => self.base.insert(key, bytes),
-                None => self.base.remove(&key).map(|(_, bytes)| bytes),
-            };
+        let mut sealed = std::mem::take(&mut self.sealed);
+        for (key, bytes) in sealed.drain(..) {
+            self.put(key, bytes);
         }
+        self.sealed = sealed;
         self.timers.commit();
         self.forget_stage();
         if self.timers.wants_sweep(self.base.len()) {
@@ -554,6 +567,5 @@ fn lead_id_of(overlay: &Overlay, base: &Base, key: LeadKey) -> Option<Box<str>> 
 
 /// Whether an id is more than a cookie or a device.
 pub(crate) fn is_known(id: &str) -> bool {
-    let is_of = |kind: IdKind| id.strip_prefix(kind.as_str()).is_some_and(|rest| rest.starts_with(':'));
-    IdKind::ALL.into_iter().any(|kind| kind.is_known() && is_of(kind))
+    IdKind::of(id).is_some_and(IdKind::is_known)
 }

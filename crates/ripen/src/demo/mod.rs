@@ -127,6 +127,10 @@ impl Month {
                 kept.and_then(|()| self.screen.transition(decision, json))
             }
             PipelineOutput::Traced(_) => Ok(()),
+            PipelineOutput::Merged { lead, into } => {
+                self.tally.merged(lead, into);
+                Ok(())
+            }
             PipelineOutput::DeadLetter { place, reason, detail } => {
                 self.tally.dead_letter(reason);
                 let files = self.files.as_mut();

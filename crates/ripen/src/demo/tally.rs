@@ -177,6 +177,18 @@ impl Tally {
         }
     }
 
+    /// A lead has become a part of another one: what both have reached was reached once.
+    pub(super) fn merged(&mut self, lead: &str, into: &str) {
+        let Some(absorbed) = self.leads.remove(lead) else { return };
+        let survivor = self.leads.entry(into.to_owned());
+        let survivor = survivor.or_insert_with(|| Reached { now: 0, ever: vec![false; self.stages.len()] });
+        for (place, ever) in absorbed.ever.into_iter().enumerate().filter(|(_, ever)| *ever) {
+            if std::mem::replace(&mut survivor.ever[place], ever) {
+                self.stages[place].reached -= 1;
+            }
+        }
+    }
+
     /// The month's numbers.
     pub(super) fn summary(
         mut self,

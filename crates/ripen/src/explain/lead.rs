@@ -9,7 +9,7 @@ use super::{ExplainArguments, Part, sum};
 use crate::failure::{CommandResult, Ended, Failure, say};
 use crate::model_file::ModelFile;
 use crate::pipeline::{Pipeline, PipelineOptions, PipelineOutput, Place, SourceFormat, SourceRecord};
-use crate::score::{RECORDS_PER_DRAIN, for_each_line, joins_leads, readable};
+use crate::score::{RECORDS_PER_DRAIN, for_each_line, readable};
 use crate::words::instant;
 
 pub(super) fn run(arguments: &ExplainArguments, model: &Path, format: SourceFormat) -> CommandResult {
@@ -28,13 +28,12 @@ pub(super) fn run(arguments: &ExplainArguments, model: &Path, format: SourceForm
             }
         }
     };
-    let (mut fed, mut joined) = (0, false);
+    let mut fed = 0;
     for path in &arguments.records {
         for_each_line(path, &mut |line, file, number| {
             fed += 1;
             pipeline.feed(&SourceRecord { key: None, value: line, place: Place { file, line: number } });
-            joined |= joins_leads(line);
-            if fed % RECORDS_PER_DRAIN == 0 || joined {
+            if fed % RECORDS_PER_DRAIN == 0 {
                 pipeline.drain(&mut take).map_err(Failure::new)?;
             }
             Ok(())

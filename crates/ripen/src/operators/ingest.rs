@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ripen_ingest::{Arrival, DeadReason, Element, Format, Ingest, Limits, Needed, Source};
+use ripen_ingest::{
+    Arrival, Aside, DeadReason, Element, Format, Ingest, Limits, Needed, RecentLinks, Source, links,
+};
 use ripen_records::{Activity, ActivityRecord, Link, Text, Tick, Topics, encode_activity};
 use ripen_runtime::{Blocked, Headers, Operator, OutRecord, Outbox, Outcome, Record, To, Wiring};
 
@@ -20,6 +22,7 @@ pub struct IngestOperator {
     topics: Topics,
     formats: HashMap<String, Format>,
     ingest: Ingest,
+    recent_links: RecentLinks,
     models: Models,
     counts: Counts,
     /// The largest arrival or tick of a log of its own so far: when what has no time of its own was said.
@@ -40,6 +43,7 @@ impl IngestOperator {
             topics,
             formats: sources.into_iter().collect(),
             ingest: Ingest::new(limits, arrival, &Needed::default()),
+            recent_links: RecentLinks::default(),
             models: Models::default(),
             counts: Counts::new("ingest"),
             latest_ms: 0,
@@ -84,11 +88,12 @@ impl Operator for IngestOperator {
         };
         let Place { topic, partition, offset } = Place::of(record);
         let source = Source { topic, partition, offset, timestamp_ms: record.timestamp_ms };
-        let Self { topics, ingest, counts, encoded, latest_ms, .. } = self;
+        let Self { topics, ingest, recent_links, counts, encoded, latest_ms, .. } = self;
         let mut dead = Dead::default();
         ingest.read(format, &source, record.value, &mut |element: Element<'_>| match element.outcome {
-            ripen_ingest::Outcome::Accepted { activity, .. } => {
+            ripen_ingest::Outcome::Accepted { activity, aside } => {
                 *latest_ms = activity.arrival_ms.max(*latest_ms);
+                write_links(topics, &activity, &aside, recent_links, encoded, out);
                 match write_activity(topics, activity, encoded, out) {
                     Ok(()) => counts.add("accepted"),
                     Err(bytes) => {
@@ -106,10 +111,10 @@ impl Operator for IngestOperator {
             }
             ripen_ingest::Outcome::Link { a, b, explicit, arrival_ms } => {
                 let arrival_ms = arrival_ms.unwrap_or(*latest_ms);
-                let (from, to) = (Text::from(a.as_str()), Text::from(b.as_str()));
-                let link = ActivityRecord::Link(Link { a: from, b: to, explicit, arrival_ms });
-                let key = Some(a.as_str().as_bytes());
-                write_control(topics, To::Key, key, &link, arrival_ms, encoded, out);
+                let (child, parent) = if a < b { (b, a) } else { (a, b) };
+                let (child, parent) = (Text::from(child.as_str()), Text::from(parent.as_str()));
+                let link = Link { a: child, b: parent, explicit, arrival_ms };
+                write_link(topics, link, encoded, out);
                 counts.add("accepted");
             }
             ripen_ingest::Outcome::Filtered(reason) => counts.add(reason.as_str()),
@@ -129,10 +134,12 @@ impl Operator for IngestOperator {
 
     fn committed(&mut self) {
         self.counts.commit();
+        self.recent_links.commit();
     }
 
     fn aborted(&mut self) {
         self.counts.abort();
+        self.recent_links.abort();
     }
 
     fn table_record(&mut self, _topic: &str, key: &[u8], value: Option<&[u8]>) {
@@ -164,6 +171,30 @@ impl Dead {
         let first = || Refused { detail: detail.to_owned(), elements: Vec::new() };
         self.0.entry(reason).or_insert_with(first).elements.extend(element);
     }
+}
+
+/// Writes what an activity shows of its ids, before it: whoever it belongs to should be whole when it comes. A link holds
+/// whatever becomes of the activity.
+fn write_links(
+    topics: &Topics,
+    activity: &Activity<'_>,
+    aside: &Aside<'_>,
+    recent: &mut RecentLinks,
+    encoded: &mut Vec<u8>,
+    out: &mut Outbox,
+) {
+    for link in links(activity, aside) {
+        if recent.is_new(&link) {
+            write_link(topics, link, encoded, out);
+        }
+    }
+}
+
+/// Writes a link to its child.
+fn write_link(topics: &Topics, link: Link<'_>, encoded: &mut Vec<u8>, out: &mut Outbox) {
+    let (child, arrival_ms) = (link.a.clone(), link.arrival_ms);
+    let link = ActivityRecord::Link(link);
+    write_control(topics, To::Key, Some(child.as_bytes()), &link, arrival_ms, encoded, out);
 }
 
 /// Writes an activity; one that its topic would refuse, which would stop the stream for good, is answered with its

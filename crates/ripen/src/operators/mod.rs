@@ -18,6 +18,6 @@ pub use emitter::EmitterOperator;
 pub use ingest::IngestOperator;
 pub use models::Models;
 pub(crate) use needed::needed_by;
-pub use scorer::ScorerOperator;
+pub use scorer::{BetweenLeads, ScorerOperator};
 pub use trace::Traced;
 use transitions::Transitions;

@@ -1,6 +1,6 @@
 //! The scorer as an operator: activities in, decisions out, leads in the changelog.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -18,6 +18,19 @@ use super::dead_letter::{self, Refusal};
 use super::trace::{self, Traced};
 use super::{Models, Transitions};
 
+/// What becomes of the records that leads send each other (S1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BetweenLeads {
+    /// They go back into the activities, under their keys.
+    #[default]
+    Written,
+    /// They are applied at once. For a log of its own with one partition, where the next record must find them done,
+    /// whatever a transaction holds.
+    AppliedAtOnce,
+    /// The log that is read holds them already.
+    Replayed,
+}
+
 /// Partitions of leads, each a [`Shard`].
 #[derive(Debug)]
 pub struct ScorerOperator {
@@ -27,6 +40,9 @@ pub struct ScorerOperator {
     counts: Counts,
     transitions: Transitions,
     traced: Option<Sender<Traced>>,
+    between: BetweenLeads,
+    /// What leads have sent and is to be applied before the next record.
+    at_once: VecDeque<Sent>,
     // Reused from record to record.
     decisions: Vec<Decision>,
     encoded: Vec<u8>,
@@ -42,6 +58,8 @@ impl ScorerOperator {
             counts: Counts::new("scorer"),
             transitions: Transitions::default(),
             traced: None,
+            between: BetweenLeads::Written,
+            at_once: VecDeque::new(),
             decisions: Vec::new(),
             encoded: Vec::new(),
         }
@@ -51,6 +69,13 @@ impl ScorerOperator {
     #[must_use]
     pub fn traced(mut self, sink: Sender<Traced>) -> ScorerOperator {
         self.traced = Some(sink);
+        self
+    }
+
+    /// Says what becomes of the records that leads send each other.
+    #[must_use]
+    pub fn between_leads(mut self, between: BetweenLeads) -> ScorerOperator {
+        self.between = between;
         self
     }
 
@@ -112,7 +137,11 @@ impl ScorerOperator {
         }
         let sent = shard.take_sent();
         self.write_decisions(out);
-        self.write_sent(&sent, out);
+        match self.between {
+            BetweenLeads::Written => self.write_sent(&sent, out),
+            BetweenLeads::AppliedAtOnce => self.at_once.extend(sent),
+            BetweenLeads::Replayed => {}
+        }
         match applied {
             Ok(Applied::More) => Outcome::More,
             Ok(applied) => {
@@ -123,9 +152,6 @@ impl ScorerOperator {
             Err(
                 refused @ (Refused::SwitchVersion { .. } | Refused::SwitchModel { .. } | Refused::State(_)),
             ) => Outcome::Blocked(blocked(&refused)),
-            Err(refused @ Refused::Unsupported { .. }) => {
-                self.refuse(record, "unsupported_record", &refused.to_string(), out)
-            }
             Err(Refused::LeadId(_)) => self.refuse(record, "no_id", "key is no lead id", out),
             Err(refused @ Refused::Timestamp { .. }) => {
                 self.refuse(record, "wrong_shape", &refused.to_string(), out)
@@ -154,7 +180,7 @@ impl ScorerOperator {
     }
 
     /// Records for other leads go back into the activities, under their keys.
-    fn write_sent(&self, sent: &[Sent], out: &mut Outbox) {
+    fn write_sent<'s>(&self, sent: impl IntoIterator<Item = &'s Sent>, out: &mut Outbox) {
         for Sent { lead_id, value } in sent {
             out.push(&OutRecord {
                 topic: &self.topics.activities,
@@ -164,6 +190,20 @@ impl ScorerOperator {
                 headers: Headers::EMPTY,
                 timestamp_ms: None,
             });
+        }
+    }
+
+    /// Applies what leads have sent each other since `record`, and what they send on; what cannot be applied now goes
+    /// into the log after all.
+    fn apply_at_once(&mut self, record: &Record<'_>, out: &mut Outbox) {
+        while let Some(sent) = self.at_once.pop_front() {
+            let of_lead = Record { key: Some(sent.lead_id.as_bytes()), value: Some(&sent.value), ..*record };
+            let Ok(activity) = decode_activity(&sent.value) else { continue };
+            if self.score(&of_lead, &activity, out) != Outcome::Applied {
+                self.at_once.push_front(sent);
+                let rest = std::mem::take(&mut self.at_once);
+                self.write_sent(&rest, out);
+            }
         }
     }
 
@@ -197,7 +237,11 @@ impl Operator for ScorerOperator {
             return self.refuse(record, "tombstone", "activity without a value", out);
         };
         match decode_activity(value) {
-            Ok(activity) => self.score(record, &activity, out),
+            Ok(activity) => {
+                let outcome = self.score(record, &activity, out);
+                self.apply_at_once(record, out);
+                outcome
+            }
             Err(error @ DecodeError::UnknownSchema { .. }) => {
                 Outcome::Blocked(unknown_schema(record, &error))
             }
@@ -315,6 +359,7 @@ fn outcome_word(applied: Applied) -> &'static str {
         Applied::LinkRefused => "link_conflict",
         Applied::Merged => "merged",
         Applied::Erased => "erased_lead",
+        Applied::Ignored => "ignored",
         Applied::Ticked => "ticked",
         Applied::Switched => "switched",
         Applied::More => "more",
