@@ -112,15 +112,17 @@ impl Installation {
 
     /// Runs a command to its end; it has to succeed.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        let output = Command::new(RIPEN)
-            .arg("--config")
-            .arg(self.dir.path().join("ripen.yaml"))
-            .args(arguments)
-            .output()
-            .expect("ripen starts");
+        let output = self.try_run(arguments);
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "ripen {arguments:?} ended with {}: {text}", output.status);
         output
+    }
+
+    /// Runs a command to its end, however that ends.
+    pub fn try_run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(RIPEN);
+        command.arg("--config").arg(self.dir.path().join("ripen.yaml")).args(arguments);
+        command.output().expect("ripen starts")
     }
 
     /// Starts a service as a process of its own.
@@ -191,7 +193,7 @@ impl Installation {
 
     /// The offset that a service's group has committed in each partition of a topic; 0 where there is none.
     pub fn committed(&self, service: &str, topic: &str) -> Vec<i64> {
-        let consumer = self.consumer(&format!("{}ripen-{service}", self.prefix));
+        let consumer = self.consumer(&self.group(service));
         let mut list = TopicPartitionList::new();
         for partition in self.partition_numbers(&consumer, topic) {
             list.add_partition(topic, partition);
@@ -237,6 +239,11 @@ impl Installation {
             .set("enable.auto.commit", "false")
             .create()
             .expect("a consumer")
+    }
+
+    /// The consumer group of a service.
+    pub fn group(&self, service: &str) -> String {
+        format!("{}ripen-{service}", self.prefix)
     }
 
     /// The broker's address.
