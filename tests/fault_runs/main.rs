@@ -7,6 +7,7 @@ mod checker;
 mod clicks;
 mod reference;
 mod round;
+mod scale;
 #[path = "../support/mod.rs"]
 mod support;
 

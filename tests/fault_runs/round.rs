@@ -374,13 +374,18 @@ impl Process {
 }
 
 /// Whether a service has committed everything that matters in a topic.
-fn is_consumed(site: &Installation, service: &str, topic: &str, matters: fn(&Stored) -> bool) -> bool {
+pub(crate) fn is_consumed(
+    site: &Installation,
+    service: &str,
+    topic: &str,
+    matters: fn(&Stored) -> bool,
+) -> bool {
     let committed = site.committed(service, topic);
     let mut records = site.read(topic).into_iter().filter(matters);
     records.all(|record| record.offset < committed[record.partition as usize])
 }
 
-fn is_work(record: &Stored) -> bool {
+pub(crate) fn is_work(record: &Stored) -> bool {
     !matches!(decode_activity(record.value.as_deref().unwrap_or_default()), Ok(ActivityRecord::Tick(_)))
 }
 

@@ -151,7 +151,8 @@ pub fn check(config: &KafkaConfig, specs: &[TopicSpec]) -> Result<Vec<Finding>, 
                     findings.push(Finding::Partitions { topic, expected, found });
                 }
                 let expected = spec.replication.unwrap_or(0);
-                if let Some(found) = fewest_replicas(&metadata, &spec.name).filter(|found| *found < expected) {
+                if let Some(found) = fewest_replicas(&metadata, &spec.name).filter(|found| *found < expected)
+                {
                     findings.push(Finding::Replicas { topic: spec.name.clone(), expected, found });
                 }
                 present.push(spec);
