@@ -593,6 +593,28 @@ fn a_group_that_does_not_answer_ends_the_worker_within_the_limit() {
     assert!(worker.log_mut().now_ms() <= 20_000, "{} ms", worker.log_mut().now_ms());
 }
 
+/// Memory under a downstream that takes nothing is the batch in hand: no more is read before it is committed.
+#[test]
+fn a_stalled_downstream_stops_the_reading() {
+    let topics = Topics::new("");
+    let log = log(&topics);
+    let mut reader = log.reader(&topics.output);
+    let keys: Vec<u8> = (0..200).collect();
+    log.append(&feed(&topics, &keys, 1));
+    let stalled = Fault { class: ErrorClass::Abortable, takes_effect: false };
+    let plan = move |calls, call| (call == Call::Produce && calls < 1_000).then_some(stalled);
+    let faulty = FaultyLog::new(client(&log, &topics, "a"), plan);
+    let mut worker = Worker::new(faulty, Counter::new(&topics), config()).unwrap();
+    while worker.log_mut().calls() < 1_000 {
+        worker.step(0).unwrap();
+        assert!(worker.log_mut().polled() <= 7, "{} records read", worker.log_mut().polled());
+    }
+    assert!(worker.status().aborts.in_a_row > 100);
+    run_until_idle(&mut [&mut worker], 0).unwrap();
+    assert_eq!(outputs(&mut reader), expected(&keys));
+    assert_eq!(worker.status().aborts.in_a_row, 0);
+}
+
 #[test]
 fn a_worker_whose_every_transaction_is_aborted_ends() {
     let topics = Topics::new("");

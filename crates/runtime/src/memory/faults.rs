@@ -22,6 +22,7 @@ pub struct FaultyLog<L, P> {
     inner: L,
     plan: P,
     calls: u64,
+    polled: u64,
 }
 
 impl<L: fmt::Debug, P> fmt::Debug for FaultyLog<L, P> {
@@ -36,12 +37,17 @@ impl<L: fmt::Debug, P> fmt::Debug for FaultyLog<L, P> {
 impl<L: Log, P: FnMut(u64, Call) -> Option<Fault>> FaultyLog<L, P> {
     /// Wraps `inner`.
     pub fn new(inner: L, plan: P) -> FaultyLog<L, P> {
-        FaultyLog { inner, plan, calls: 0 }
+        FaultyLog { inner, plan, calls: 0, polled: 0 }
     }
 
     /// Calls so far that could have failed.
     pub fn calls(&self) -> u64 {
         self.calls
+    }
+
+    /// Records polled so far.
+    pub fn polled(&self) -> u64 {
+        self.polled
     }
 
     fn guard<T>(
@@ -66,7 +72,10 @@ impl<L: Log, P: FnMut(u64, Call) -> Option<Fault>> Log for FaultyLog<L, P> {
         limits: PollLimits,
         held: &[TopicPartition],
     ) -> Result<(), LogError> {
-        self.inner.poll(batch, limits, held)
+        let before = batch.len();
+        let polled = self.inner.poll(batch, limits, held);
+        self.polled += (batch.len() - before) as u64;
+        polled
     }
 
     fn next_event(&mut self) -> Option<GroupEvent> {
