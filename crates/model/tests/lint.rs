@@ -51,6 +51,15 @@ fn stage(enter: &str, exit: &str) -> String {
 }
 
 #[test]
+fn a_stage_that_feedback_sends_leads_to_needs_no_other_way() {
+    let never = stage("score.heat > 100", "");
+    check(&format!("{never}feedback:\n  crm_back: {{recycle_to: warm}}\n"), "never_entered", "");
+    let told =
+        told(&findings(&format!("{never}feedback:\n  crm_back: {{clear: [heat]}}\n")), "never_entered");
+    assert!(told.contains("the stage `warm` can never be entered"), "{told}");
+}
+
+#[test]
 fn a_stage_that_nothing_reaches_is_an_error() {
     let cases = [
         ("score.heat > 100", "`score.heat > 100` cannot hold: what is left of its range is 0 to 100"),

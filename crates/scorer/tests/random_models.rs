@@ -8,7 +8,7 @@ use random::dice::Dice;
 use random::draft::Draft;
 use random::events::{Step, history};
 use ripen_model::{Model, compile};
-use ripen_records::{ActivityRecord, Field, Origin, Switch, Text, Tick, Value};
+use ripen_records::{ActivityRecord, Change, Decision, Field, Origin, Switch, Text, Tick, Value};
 use ripen_scorer::{Budget, LeadReader, LeadView, SEMANTICS, STATE_FORMAT, Shard};
 
 /// Models of each test.
@@ -16,6 +16,11 @@ const MODELS: u64 = 300;
 
 /// A random model that remembers every id of a random history, and such a history.
 fn case(seed: u64) -> (Arc<Model>, Vec<Step>) {
+    let (model, _, steps) = case_with_text(seed);
+    (model, steps)
+}
+
+fn case_with_text(seed: u64) -> (Arc<Model>, String, Vec<Step>) {
     let mut dice = Dice::new(seed);
     let mut draft = Draft::new(&mut dice);
     let steps = history(&mut dice, &draft);
@@ -24,9 +29,9 @@ fn case(seed: u64) -> (Arc<Model>, Vec<Step>) {
             *entry = "remember: 128".to_owned();
         }
     }
-    let model =
-        compile("random.yaml", &draft.text()).unwrap_or_else(|errors| panic!("seed {seed}: {errors}"));
-    (Arc::new(model), steps)
+    let text = draft.text();
+    let model = compile("random.yaml", &text).unwrap_or_else(|errors| panic!("seed {seed}: {errors}"));
+    (Arc::new(model), text, steps)
 }
 
 fn shard(model: &Arc<Model>) -> Shard {
@@ -39,12 +44,17 @@ fn shard(model: &Arc<Model>) -> Shard {
 }
 
 fn apply(shard: &mut Shard, step: &Step) {
+    decide(shard, step);
+}
+
+fn decide(shard: &mut Shard, step: &Step) -> Vec<Decision> {
     let record = match &step.activity {
         Some(activity) => ActivityRecord::Activity((**activity).clone()),
         None => ActivityRecord::Tick(Tick { wall_ms: step.timestamp_ms }),
     };
     let (mut budget, mut out) = (Budget::new(u32::MAX), Vec::new());
     let _ = shard.apply(step.lead, &record, step.timestamp_ms, &mut budget, &mut out).expect("applied");
+    out
 }
 
 /// Scores, facts and what the lead brought in: all that does not depend on the order of arrival.
@@ -157,6 +167,32 @@ fn a_lead_is_what_its_bytes_say_and_they_stay_within_their_bound() {
             }
         }
     }
+}
+
+/// What the linter says can never be entered, no history enters.
+#[test]
+fn no_history_contradicts_the_linter() {
+    let (mut entered, mut unreachable) = (0, 0);
+    for seed in 0..3 * MODELS {
+        let (model, text, steps) = case_with_text(seed);
+        let never: Vec<String> = ripen_model::lint(&model, &text)
+            .into_iter()
+            .filter(|finding| finding.code == "never_entered")
+            .map(|finding| finding.message)
+            .collect();
+        unreachable += never.len();
+        let mut shard = shard(&model);
+        for decision in steps.iter().flat_map(|step| decide(&mut shard, step)) {
+            let Change::StageChange(change) = &decision.change else { continue };
+            for stage in change.passed.iter().chain([&change.to]) {
+                let says = format!("the stage `{stage}` can never be entered");
+                let wrong = never.iter().find(|message| message.starts_with(&says));
+                assert_eq!(wrong, None, "seed {seed} enters it: {decision:?}");
+                entered += 1;
+            }
+        }
+    }
+    assert!(entered > 500 && unreachable > 50, "{entered} entered, {unreachable} can never be");
 }
 
 #[test]

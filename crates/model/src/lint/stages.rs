@@ -30,6 +30,8 @@ impl Linter<'_> {
         let Some(enter) = &stage.enter else { return };
         let enter_at = self.places.part("stages", &stage.id, "enter");
         match self.logic.can_hold(&[(enter, true)]) {
+            // Feedback sends leads there whatever `enter` says: that may be all that is wanted.
+            Can::No(_) if self.is_recycled_to(ix) => return,
             Can::No(why) => {
                 let message = format!("the stage `{}` can never be entered: {why}", stage.id);
                 return self.add(Level::Error, "never_entered", enter_at, message);
@@ -60,6 +62,11 @@ impl Linter<'_> {
             }
             Can::No(_) => {}
         }
+    }
+
+    fn is_recycled_to(&self, ix: usize) -> bool {
+        let mut targets = self.model.feedback.iter().filter_map(|feedback| feedback.recycle);
+        targets.any(|(stage, _)| stage.ix() == ix)
     }
 
     fn flapping(&mut self, ix: usize) {
