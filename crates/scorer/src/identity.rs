@@ -62,7 +62,11 @@ impl Work {
             }
         };
         self.refresh(active, LeadKey::of(lead_id), out)?;
-        match self.standing(active, lead_id)? {
+        let standing = self.standing(active, lead_id)?;
+        if other < own && self.is_erased_since(lead_id, link.arrival_ms) {
+            return Ok(self.erase_parent(active, &own, &other, link.explicit));
+        }
+        match standing {
             Some(Standing::Erased { is_suppressed: true }) => Ok(Applied::Filtered(FilterReason::Suppressed)),
             Some(Standing::MergedInto(parent)) => {
                 if *parent == *other.as_str() {
@@ -95,6 +99,39 @@ impl Work {
                 Ok(Applied::Linked)
             }
         }
+    }
+
+    /// An id that was erased learns late to whom it belonged before: that lead is erased, too. While nothing else has
+    /// happened to the id, only the first one is: as if the link had come in time.
+    fn erase_parent(&mut self, active: &Active, own: &LeadId, parent: &LeadId, explicit: bool) -> Applied {
+        let key = LeadKey::of(own.as_str());
+        let Ok(Some(touched)) = self.overlay.touch(&self.base, active, key) else {
+            return Applied::Filtered(FilterReason::Erased);
+        };
+        let lead = &mut touched.lead;
+        let rank = parent.kind().rank();
+        let is_peer = own.kind().rank() == rank && rank != IdKind::Anon.rank();
+        let Standing::Erased { is_suppressed } = lead.standing else {
+            let erase =
+                Erase { request_id: Text::from(own.as_str()), arrival_ms: lead.erased_ms, suppress: false };
+            if explicit || !is_peer {
+                self.send(parent.as_str(), &ActivityRecord::Erase(erase));
+            }
+            return Applied::Filtered(FilterReason::Erased);
+        };
+        if lead.ids.iter().any(|id| **id == *parent.as_str()) {
+            return Applied::Filtered(FilterReason::Erased);
+        }
+        let belongs = lead.ids.iter().any(|id| IdKind::of(id).map(IdKind::rank) == Some(rank));
+        if !explicit && (belongs || is_peer) {
+            return Applied::LinkRefused;
+        }
+        merge::add_id(lead, parent.as_str());
+        touched.is_changed = true;
+        let (request_id, arrival_ms) = (Text::from(own.as_str()), lead.erased_ms);
+        let erase = Erase { request_id, arrival_ms, suppress: is_suppressed };
+        self.send(parent.as_str(), &ActivityRecord::Erase(erase));
+        Applied::Filtered(FilterReason::Erased)
     }
 
     /// The lead says goodbye, sends everything it is to `root` and becomes a stub.
@@ -173,8 +210,9 @@ impl Work {
         let is_suppressed = standing == Some(Standing::Erased { is_suppressed: true });
         if is_suppressed || self.is_erased_since(lead_id, transfer.arrival_ms) {
             // Whoever is erased is erased under all its ids.
-            let request_id = Text::from(lead_id);
-            let erase = Erase { request_id, arrival_ms: transfer.arrival_ms, suppress: is_suppressed };
+            let erased_ms = self.overlay.get(key).map_or(NEVER, |touched| touched.lead.erased_ms);
+            let arrival_ms = transfer.arrival_ms.max(erased_ms);
+            let erase = Erase { request_id: Text::from(lead_id), arrival_ms, suppress: is_suppressed };
             self.send(&transfer.from, &ActivityRecord::Erase(erase));
             return Ok(Applied::Filtered(FilterReason::Erased));
         }
@@ -248,11 +286,19 @@ impl Work {
             None => (overlay.begin(key, lead_id, arrival_ms, active.epoch), false),
         };
         let lead = &mut touched.lead;
+        if exists && lead.erased_ms != NEVER && erase.arrival_ms <= lead.erased_ms && !erase.suppress {
+            // Once is enough: what has come since then is another life's.
+            return Ok(Applied::Erased);
+        }
         let mut told: Vec<Box<str>> = Vec::new();
+        let mut parent = None;
         let mut is_suppressed = erase.suppress;
         match &lead.standing {
             Standing::Erased { is_suppressed: before } => is_suppressed |= before,
-            Standing::MergedInto(parent) => told.push(parent.clone()),
+            Standing::MergedInto(root) => {
+                told.push(root.clone());
+                parent = Some(root.clone());
+            }
             Standing::Alive => {
                 told.append(&mut lead.ids);
                 if exists {
@@ -269,6 +315,8 @@ impl Work {
         let erased_ms = lead.erased_ms.max(erase.arrival_ms);
         lead.begin(lead_id, arrival_ms, active.epoch);
         lead.standing = Standing::Erased { is_suppressed };
+        // Whom it belonged to is known for links that come late.
+        lead.ids.extend(parent);
         lead.erased_ms = erased_ms;
         lead.deadline_ms = if is_suppressed { i64::MAX } else { erased_ms.saturating_add(ERASURE_MS) };
         (touched.is_removed, touched.is_changed) = (false, true);
