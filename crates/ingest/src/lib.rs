@@ -29,6 +29,7 @@ pub use links::{RecentLinks, links};
 pub use needed::{Needed, NeededField, PageFields, Sensitive};
 pub use outcome::{Aside, Consent, DeadReason, Element, FilterReason, Outcome};
 pub use page::normalise_path;
+pub use ripen::lead_id;
 pub use time::{Arrival, TimeSource};
 
 /// Where a raw record stands, and when it got there.

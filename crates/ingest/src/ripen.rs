@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use ripen_records::{Activity, IdKind, LeadId, Text};
+use ripen_records::{Activity, IdKind, LeadId, LeadIdError, Text};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -289,6 +289,20 @@ fn ranked(texts: &[String]) -> Result<Vec<LeadId>, Refusal> {
         NoId::Missing => dead(DeadReason::NoId, "no id"),
         NoId::TooLong => dead(DeadReason::NoId, "id over 256 bytes"),
     })
+}
+
+/// The id `kind:value` as the lead that it stands for has it: an e-mail address or a phone number is hashed, wherever it
+/// stands. A hash stays.
+///
+/// # Errors
+/// What is wrong with it; never the text itself.
+pub fn lead_id(text: &str) -> Result<LeadId, LeadIdError> {
+    match ranked(&[text.to_owned()]) {
+        Ok(mut ids) => Ok(ids.swap_remove(0)),
+        Err(Refusal::Filtered(_)) => Err(LeadIdError::Empty),
+        Err(Refusal::Dead(DeadReason::NoId, _)) => Err(LeadIdError::TooLong { bytes: text.len() }),
+        Err(Refusal::Dead(..)) => Err(LeadIdError::UnknownKind),
+    }
 }
 
 fn instant_ms(key: &str, instant: Option<&Instant>) -> Result<Option<i64>, Refusal> {

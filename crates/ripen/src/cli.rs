@@ -73,6 +73,12 @@ pub enum Command {
         #[command(subcommand)]
         command: ModelCommand,
     },
+    /// Work with single leads.
+    Leads {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: LeadsCommand,
+    },
     /// Put a service's place in its input elsewhere, while none of its workers runs.
     Reset(ResetArgs),
     /// Look at the configuration.
@@ -165,6 +171,28 @@ pub struct CurveArgs {
     /// Answer in JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `ripen leads …`
+#[derive(Debug, Subcommand)]
+pub enum LeadsCommand {
+    /// Erase persons: what is known of them under every id that they have had.
+    Forget(ForgetArgs),
+}
+
+/// Flags of `ripen leads forget`.
+#[derive(Debug, Clone, Args)]
+pub struct ForgetArgs {
+    /// Ids, `kind:value`; any id of a person will do. Addresses (email:mail@example.com) and phone numbers are hashed
+    /// before anything else is done with them. `-` reads ids from standard input, one a line.
+    #[arg(value_name = "ID", required = true)]
+    pub ids: Vec<String>,
+    /// Keep them away: nothing is accepted under these ids again.
+    #[arg(long)]
+    pub suppress: bool,
+    /// Do it; otherwise only say what would be done.
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// Flags of `ripen reset`.

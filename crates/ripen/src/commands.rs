@@ -2,6 +2,7 @@
 
 mod broker;
 mod config;
+mod leads;
 mod model;
 mod reset;
 mod serve;
@@ -10,7 +11,7 @@ mod topics;
 use std::path::{Path, PathBuf};
 
 use self::serve::Service;
-use crate::cli::{Command, CommandLine, ConfigurationArgs, ModelCommand};
+use crate::cli::{Command, CommandLine, ConfigurationArgs, LeadsCommand, ModelCommand};
 use crate::config::{Config, ConfigErrors, DEFAULT_FILE, Host, Inputs, Settings};
 use crate::failure::{CommandResult, Failure, say};
 use crate::{demo, explain, logging, score};
@@ -34,6 +35,9 @@ pub fn run(command_line: CommandLine) -> CommandResult {
             model::activate(&file, || loaded(&configuration))
         }
         Command::Model { command } => model::run(&command),
+        Command::Leads { command: LeadsCommand::Forget(arguments) } => {
+            leads::forget(&arguments, || loaded(&configuration))
+        }
         Command::Reset(arguments) => reset::run(&arguments, &loaded(&configuration)?),
         Command::Config { command } => config::run(command, &configuration),
     }

@@ -279,6 +279,7 @@ impl Work {
         self.refresh(active, key, out)?;
         let Work { overlay, base, scratch, clock_ms, historical, .. } = self;
         let plan = &*active.plan;
+        // A host whose clock is fast must not keep the person away until its time has come.
         let arrival_ms = erase.arrival_ms.min(*clock_ms);
         let (touched, exists) = match overlay.touch(base, active, key)?.filter(|touched| !touched.is_removed)
         {
@@ -286,7 +287,7 @@ impl Work {
             None => (overlay.begin(key, lead_id, arrival_ms, active.epoch), false),
         };
         let lead = &mut touched.lead;
-        if exists && lead.erased_ms != NEVER && erase.arrival_ms <= lead.erased_ms && !erase.suppress {
+        if exists && lead.erased_ms != NEVER && arrival_ms <= lead.erased_ms && !erase.suppress {
             // Once is enough: what has come since then is another life's.
             return Ok(Applied::Erased);
         }
@@ -312,7 +313,7 @@ impl Work {
                 }
             }
         }
-        let erased_ms = lead.erased_ms.max(erase.arrival_ms);
+        let erased_ms = lead.erased_ms.max(arrival_ms);
         lead.begin(lead_id, arrival_ms, active.epoch);
         lead.standing = Standing::Erased { is_suppressed };
         // Whom it belonged to is known for links that come late.
@@ -323,7 +324,7 @@ impl Work {
         let deadline_ms = lead.deadline_ms;
         self.timers.arm(Timer { deadline_ms, key });
         for id in told {
-            self.send(&id, &ActivityRecord::Erase(erase.clone()));
+            self.send(&id, &ActivityRecord::Erase(Erase { arrival_ms, ..erase.clone() }));
         }
         Ok(Applied::Erased)
     }
