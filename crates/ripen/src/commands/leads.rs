@@ -5,7 +5,7 @@
 use std::io::{BufRead as _, Read as _, Write as _};
 
 use ripen_records::{ActivityRecord, Erase, LeadId, LeadIdError, Text, Topics, encode_activity};
-use ripen_runtime::kafka::{admin, wall_clock_ms};
+use ripen_runtime::kafka::wall_clock_ms;
 use ripen_runtime::{Headers, Log as _, OutRecord, Outbox, To};
 
 use super::broker;
@@ -34,7 +34,6 @@ pub(super) fn forget(
             "topic {topic} does not exist; `ripen topics apply` makes it"
         )));
     }
-    drop(log);
     tell(&ids, arguments)?;
     if !arguments.yes {
         say(format_args!("nothing was changed; add --yes"));
@@ -45,8 +44,13 @@ pub(super) fn forget(
     for id in &ids {
         push_request(&mut out, &topics, id, arguments.suppress, arrival_ms);
     }
-    let (client, id) = (broker::client("leads-forget", &config), format!("{}leads-forget", config.prefix));
-    admin::append_transactionally(&client, &id, &out).map_err(Failure::new)?;
+    log.begin().map_err(Failure::new)?;
+    let written = log.produce(&out).and_then(|()| log.drain()).and_then(|()| log.commit());
+    if let Err(error) = written {
+        // What was begun is aborted; should that fail too, the next run fences it.
+        let _ = log.abort();
+        return Err(Failure::new(error));
+    }
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "requested; the scorers carry it out as soon as they come to it")
         .and_then(|()| stdout.flush())
