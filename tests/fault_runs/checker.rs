@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ripen_harness::{ConsoleRun, console_bytes};
-use ripen_records::{ActivityRecord, Change, Decision, decode_activity, decode_decision};
+use ripen_records::{ActivityRecord, Change, Decision, Link, decode_activity, decode_decision};
 use ripen_runtime::worker::{META_KEY, PartitionMeta};
 
 use crate::clicks::Fed;
@@ -111,7 +111,7 @@ impl Contents {
             let value = record.value.clone().unwrap_or_default();
             match decode_activity(&value) {
                 Ok(ActivityRecord::Tick(_) | ActivityRecord::Switch(_)) => {}
-                Ok(ActivityRecord::Link(_)) => _ = links.insert(value),
+                Ok(ActivityRecord::Link(link)) => _ = links.insert(said_by(&link)),
                 Ok(_) => activities.push(value),
                 Err(error) => violations.add("activity", format!("does not decode: {error}")),
             }
@@ -119,9 +119,9 @@ impl Contents {
         let (mut expected, mut expected_links) = (Vec::new(), BTreeSet::new());
         for written in [ingested, scored].iter().filter_map(|output| output.get(topic)).flatten() {
             let value = written.value.clone().unwrap_or_default();
-            // A link may be written again after a restart, which changes nothing.
+            // A link may be written again after a restart, by another record; which changes nothing.
             match decode_activity(&value) {
-                Ok(ActivityRecord::Link(_)) => _ = expected_links.insert(value),
+                Ok(ActivityRecord::Link(link)) => _ = expected_links.insert(said_by(&link)),
                 _ => expected.push(value),
             }
         }
@@ -335,4 +335,9 @@ fn decision(record: &Stored, violations: &mut Violations) -> Option<Decision> {
             None
         }
     }
+}
+
+/// What a link says, whichever record has shown it.
+fn said_by(link: &Link<'_>) -> Vec<u8> {
+    format!("{} {} {}", &*link.a, &*link.b, link.explicit).into_bytes()
 }
