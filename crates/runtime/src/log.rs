@@ -129,6 +129,17 @@ pub struct PollLimits {
     pub bytes: usize,
 }
 
+impl PollLimits {
+    /// What is left of them after so much. The first record always fits.
+    pub(crate) fn left(self, records: usize, bytes: usize) -> PollLimits {
+        let left = self.bytes.saturating_sub(bytes);
+        PollLimits {
+            records: self.records.saturating_sub(records),
+            bytes: if records == 0 { left.max(1) } else { left },
+        }
+    }
+}
+
 /// A log with consumer groups and transactions.
 pub trait Log {
     /// Serves the group and appends records of started partitions to `batch`, at most `limits`, except those

@@ -50,6 +50,7 @@ fn identity(topics: &Topics, instance: &str) -> MemberConfig {
         instance: instance.to_owned(),
         transactional_id: format!("{}-{instance}", topics.input),
         inputs: vec![topics.input.clone()],
+        ..MemberConfig::default()
     }
 }
 
@@ -189,8 +190,8 @@ fn two_members_share_the_partitions_and_count_once() {
         });
         step_until(&mut a, "share", |worker| worker.status().partitions.len() == 2);
         append(&topics, &feed(&topics, &keys, 1));
-        let settled = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < settled && contents(&topics, &topics.output).len() < 400 {
+        let deadline = Instant::now() + LIMIT;
+        while Instant::now() < deadline && contents(&topics, &topics.output).len() < 400 {
             a.step(wall_clock_ms()).unwrap();
         }
         drop(stopping);

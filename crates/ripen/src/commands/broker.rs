@@ -41,12 +41,20 @@ pub(super) fn member(
 ) -> Result<KafkaLog, LogError> {
     let Config { prefix, instance, .. } = config;
     let group = group(service, config);
+    let headerless = match service {
+        Service::Scorer => {
+            let topics = Topics::with_prefix(prefix);
+            vec![topics.activities, topics.leads]
+        }
+        Service::Ingest | Service::Emitter => Vec::new(),
+    };
     let service = service.as_str();
     let identity = MemberConfig {
         group,
         instance: format!("{instance}-{number}"),
         transactional_id: format!("{prefix}{service}-{instance}-{number}"),
         inputs: inputs.to_vec(),
+        headerless,
     };
     KafkaLog::connect(&client(&format!("{service}-{number}"), config), &identity)
 }
@@ -54,8 +62,12 @@ pub(super) fn member(
 /// The log of a command that only one process at a time may run: reader and producer without a group.
 pub(super) fn writer(command: &str, config: &Config) -> Result<KafkaLog, Failure> {
     let id = format!("{}{command}", config.prefix);
-    let identity =
-        MemberConfig { group: id.clone(), instance: id.clone(), transactional_id: id, inputs: Vec::new() };
+    let identity = MemberConfig {
+        group: id.clone(),
+        instance: id.clone(),
+        transactional_id: id,
+        ..MemberConfig::default()
+    };
     KafkaLog::connect(&client(command, config), &identity).map_err(Failure::new)
 }
 

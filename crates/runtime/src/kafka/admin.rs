@@ -284,7 +284,7 @@ pub fn append_transactionally(
 ) -> Result<(), LogError> {
     reach(config)?;
     let identity = MemberConfig { transactional_id: transactional_id.to_owned(), ..MemberConfig::default() };
-    let producer = TransactionalProducer::create(config, &identity)?;
+    let mut producer = TransactionalProducer::create(config, &identity)?;
     producer.begin()?;
     let written = producer.produce(out).and_then(|()| producer.drain()).and_then(|()| producer.commit());
     if written.is_err() {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
@@ -13,13 +12,15 @@ use tracing::{debug, warn};
 
 use super::client::{Bell, MemberContext, Quiet, Rebalance};
 use super::errors::{Passing, classify, fatal_class};
-use super::{KafkaConfig, MemberConfig, REQUEST_TIMEOUT, created, take, watermarks};
+use super::native::{PartitionQueue, Took};
+use super::{KafkaConfig, MemberConfig, REQUEST_TIMEOUT, created, watermarks};
 use crate::log::{Call, CommittedOffset, ErrorClass, GroupEvent, LogError, PollLimits};
 use crate::record::{RecordBatch, TopicPartition};
 
 pub(super) struct Member {
     consumer: Arc<BaseConsumer<MemberContext>>,
     bell: Arc<Bell>,
+    headerless: Vec<String>,
     owned: Vec<Owned>,
     /// Where the next poll begins, so that no partition starves.
     turn: usize,
@@ -30,7 +31,6 @@ pub(super) struct Member {
 
 /// An assigned partition with its queue.
 struct Owned {
-    at: TopicPartition,
     queue: PartitionQueue<MemberContext>,
     /// Offset it was assigned with.
     assigned_at: i64,
@@ -79,6 +79,7 @@ impl Member {
         Ok(Member {
             consumer: Arc::new(consumer),
             bell: Arc::clone(bell),
+            headerless: identity.headerless.clone(),
             owned: Vec::new(),
             turn: 0,
             refused: None,
@@ -100,23 +101,21 @@ impl Member {
         let count = self.owned.len();
         for step in 0..count {
             let index = (self.turn + step) % count;
-            let (owned, before) = (&self.owned[index], batch.len());
-            if !owned.started || held.contains(&owned.at) {
+            if !self.owned[index].started || held.contains(self.owned[index].queue.at()) {
                 continue;
             }
+            let before = batch.len();
             loop {
-                let full = batch.len() - first_len >= limits.records
-                    || (batch.bytes() - first_bytes >= limits.bytes && batch.len() > first_len);
-                if full {
-                    // One that has had its share goes to the end of the row, whatever it still has.
-                    self.turn = if batch.len() > before { index + 1 } else { index };
-                    return Ok(());
-                }
-                match owned.queue.poll(Duration::ZERO) {
-                    None => break,
-                    Some(Ok(message)) => take(batch, &message),
-                    Some(Err(error)) => {
-                        let error = self.failed(Call::Poll, &error).at(&owned.at);
+                let left = limits.left(batch.len() - first_len, batch.bytes() - first_bytes);
+                match self.owned[index].queue.take(batch, left) {
+                    Ok(Took::Everything) => break,
+                    Ok(Took::UpToLimit) => {
+                        // One that has had its share goes to the end of the row, whatever it still has.
+                        self.turn = if batch.len() > before { index + 1 } else { index };
+                        return Ok(());
+                    }
+                    Err(error) => {
+                        let error = self.failed(Call::Poll, &error).at(self.owned[index].queue.at());
                         let message = format!("{} ({})", error.message, self.consumer.context().reason());
                         self.passing.pass(LogError { message, ..error })?;
                     }
@@ -192,21 +191,21 @@ impl Member {
             let added = list.add_partition_offset(&at.topic, at.partition, Offset::Offset(assigned_at));
             added.map_err(|error| classify(Call::Assign, &error).at(at))?;
             // Before the assignment: a queue that is split off by the application stays so.
-            let Some(mut queue) = self.consumer.split_partition_queue(&at.topic, at.partition) else {
-                return Err(not_assigned(at));
-            };
             let ringing = Arc::clone(&self.bell);
-            queue.set_nonempty_callback(move || ringing.ring());
-            owned.push(Owned { at: at.clone(), queue, assigned_at, started: false });
+            let headers = !self.headerless.iter().any(|topic| **topic == *at.topic);
+            let queue = PartitionQueue::split(&self.consumer, at, headers, move || ringing.ring());
+            let queue = queue.ok_or_else(|| not_assigned(at))?;
+            owned.push(Owned { queue, assigned_at, started: false });
         }
         self.consumer.incremental_assign(&list).map_err(|error| self.failed(Call::Assign, &error))?;
-        self.owned.retain(|known| !partitions.contains(&known.at));
+        self.owned.retain(|known| !partitions.contains(known.queue.at()));
         self.owned.extend(owned);
         Ok(())
     }
 
     pub(super) fn start(&mut self, at: &TopicPartition, offset: i64) -> Result<(), LogError> {
-        let owned = self.owned.iter_mut().find(|owned| owned.at == *at).ok_or_else(|| not_assigned(at))?;
+        let owned =
+            self.owned.iter_mut().find(|owned| owned.queue.at() == at).ok_or_else(|| not_assigned(at))?;
         if offset != owned.assigned_at {
             debug!(%at, offset, from = owned.assigned_at, "seeking");
             let sought = self.consumer.seek(&at.topic, at.partition, Offset::Offset(offset), REQUEST_TIMEOUT);
@@ -225,11 +224,11 @@ impl Member {
     pub(super) fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         let mut list = TopicPartitionList::new();
         for at in partitions {
-            if self.owned.iter().any(|owned| owned.at == *at) {
+            if self.owned.iter().any(|owned| owned.queue.at() == at) {
                 list.add_partition(&at.topic, at.partition);
             }
         }
-        self.owned.retain(|owned| !partitions.contains(&owned.at));
+        self.owned.retain(|owned| !partitions.contains(owned.queue.at()));
         self.turn = 0;
         self.consumer.incremental_unassign(&list).map_err(|error| self.failed(Call::Assign, &error))
     }

@@ -6,8 +6,8 @@
 //!   transaction is decided before its partitions arrive.
 //! * A commit drains the producer first by looking at its queue: `flush` and the wait inside commit advance in
 //!   steps of 100 ms.
-//! * The producer is polled by a thread of its own: aborting with records in flight would otherwise wait for
-//!   acknowledgements that nobody takes in.
+//! * The producer's events are taken in by a thread of its own: aborting with records in flight would otherwise wait
+//!   for acknowledgements that nobody takes in.
 //! * Each partition has its own queue, so that a partition that is restoring or held is not read, without
 //!   pause and resume, which lose partitions across a rebalance.
 //! * `auto.offset.reset=error`: start offsets are always explicit, and an offset that has gone is an error.
@@ -15,14 +15,14 @@
 //! * The instance id is mandatory: a transaction from a member that the group has forgotten is refused only
 //!   with one.
 //!
-//! Records are copied from librdkafka's buffers into the batch one by one, through the safe interface; one
-//! call for many records (`rd_kafka_consume_batch_queue`) is not part of it.
+//! Records are taken in batches and produced by topic handle, for which the safe interface has no call: `native`.
 
 pub mod admin;
 mod client;
 mod errors;
 pub mod groups;
 mod member;
+mod native;
 mod producer;
 mod reader;
 
@@ -33,7 +33,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers as _, Message, Timestamp};
 
 use self::client::{Bell, Quiet};
 use self::errors::classify;
@@ -42,7 +41,7 @@ use self::producer::TransactionalProducer;
 use self::reader::Reader;
 use crate::log::{Call, CommittedOffset, ErrorClass, GroupEvent, Log, LogError, PollLimits};
 use crate::outbox::Outbox;
-use crate::record::{Headers, Record, RecordBatch, TimestampType, TopicPartition};
+use crate::record::{RecordBatch, TopicPartition};
 
 /// A member's, unless another is configured.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(15);
@@ -85,6 +84,9 @@ pub struct MemberConfig {
     pub transactional_id: String,
     /// Topics to subscribe to; none: producer and reader only.
     pub inputs: Vec<String>,
+    /// Topics whose records are read without their headers: asking for them costs an allocation for each record, even
+    /// where there are none.
+    pub headerless: Vec<String>,
 }
 
 impl KafkaConfig {
@@ -305,40 +307,6 @@ fn partition_count(consumer: &impl Consumer<Quiet>, topic: &str) -> Result<Optio
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let count = found.filter(|found| found.error().is_none()).map(|found| found.partitions().len() as i32);
     Ok(count.filter(|count| *count > 0))
-}
-
-/// Copies a record into the batch.
-fn take(batch: &mut RecordBatch, message: &BorrowedMessage<'_>) {
-    let (timestamp_ms, timestamp_type) = match message.timestamp() {
-        Timestamp::NotAvailable => (0, TimestampType::CreateTime),
-        Timestamp::CreateTime(at_ms) => (at_ms, TimestampType::CreateTime),
-        Timestamp::LogAppendTime(at_ms) => (at_ms, TimestampType::LogAppendTime),
-    };
-    let list = headers(message);
-    batch.push(&Record {
-        topic: message.topic(),
-        partition: message.partition(),
-        offset: message.offset(),
-        timestamp_ms,
-        timestamp_type,
-        key: message.key(),
-        value: message.payload(),
-        headers: Headers::new(&list),
-    });
-}
-
-/// The headers. A name that is not UTF-8 makes the client library panic: such headers are left out, since a
-/// record's bytes must not end the process.
-fn headers<'a>(message: &'a BorrowedMessage<'_>) -> Vec<(&'a str, Option<&'a [u8]>)> {
-    let Some(headers) = message.headers() else { return Vec::new() };
-    let one = |index| {
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let header = headers.get(index);
-            (header.key, header.value)
-        }))
-        .ok()
-    };
-    (0..headers.count()).filter_map(one).collect()
 }
 
 #[cfg(test)]

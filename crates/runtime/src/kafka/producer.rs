@@ -1,17 +1,20 @@
 //! The transactional producer.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Quiet;
 use super::errors::classify;
+use super::native::TopicHandles;
 use super::{KafkaConfig, MemberConfig, created, wall_clock_ms};
 use crate::log::{Call, ErrorClass, LogError};
 use crate::outbox::{OutRecord, Outbox, To};
@@ -19,14 +22,19 @@ use crate::record::TopicPartition;
 
 /// One transactional call; the worker repeats a call that timed out.
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
-/// Acknowledgements are looked for this often, and for at most this long: less than the transaction timeout.
+/// Acknowledgements are looked for this often at first, then at an eighth of the time that has passed, and for at most
+/// this long: less than the transaction timeout.
 const DRAIN_PAUSE: Duration = Duration::from_micros(200);
 const DRAIN_LIMIT_MS: i64 = 8_000;
+/// Failed deliveries and errors are taken in this often. Nothing waits for them but an abort.
+const EVENTS_PAUSE: Duration = Duration::from_millis(20);
 /// Until the producer's queue has room again.
 const QUEUE_PAUSE: Duration = Duration::from_millis(1);
 
 pub(super) struct TransactionalProducer {
-    producer: ThreadedProducer<Quiet>,
+    topics: TopicHandles,
+    _events: EventsThread,
+    producer: Arc<BaseProducer<Quiet>>,
     context: Quiet,
 }
 
@@ -57,10 +65,12 @@ impl TransactionalProducer {
             client.set("message.max.bytes", "16777216");
         }
         let context = Quiet::default();
-        let producer: ThreadedProducer<Quiet> = created(client.create_with_context(context.clone()))?;
+        let producer: BaseProducer<Quiet> = created(client.create_with_context(context.clone()))?;
+        let producer = Arc::new(producer);
+        let events = EventsThread::start(&producer)?;
         let init = producer.init_transactions(Duration::from_secs(10));
         init.map_err(|error| classify(Call::Recreate, &error))?;
-        Ok(TransactionalProducer { producer, context })
+        Ok(TransactionalProducer { topics: TopicHandles::new(&producer), _events: events, producer, context })
     }
 
     pub(super) fn begin(&self) -> Result<(), LogError> {
@@ -69,7 +79,7 @@ impl TransactionalProducer {
         self.producer.begin_transaction().map_err(|error| classify(Call::Begin, &error))
     }
 
-    pub(super) fn produce(&self, out: &Outbox) -> Result<(), LogError> {
+    pub(super) fn produce(&mut self, out: &Outbox) -> Result<(), LogError> {
         let deadline_ms = wall_clock_ms() + DRAIN_LIMIT_MS;
         for record in out.iter() {
             while let Err(error) = self.send(&record) {
@@ -88,7 +98,10 @@ impl TransactionalProducer {
         Ok(())
     }
 
-    fn send(&self, record: &OutRecord<'_>) -> Result<(), KafkaError> {
+    fn send(&mut self, record: &OutRecord<'_>) -> Result<(), KafkaError> {
+        if record.headers.is_empty() {
+            return self.topics.send(record);
+        }
         let mut message: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic);
         message.key = record.key;
         message.payload = record.value;
@@ -96,16 +109,15 @@ impl TransactionalProducer {
         if let To::Partition(partition) = record.to {
             message.partition = Some(partition);
         }
-        if !record.headers.is_empty() {
-            let headers = OwnedHeaders::new_with_capacity(record.headers.len());
-            let insert = |headers: OwnedHeaders, (key, value)| headers.insert(Header { key, value });
-            message.headers = Some(record.headers.iter().fold(headers, insert));
-        }
+        let headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        let insert = |headers: OwnedHeaders, (key, value)| headers.insert(Header { key, value });
+        message.headers = Some(record.headers.iter().fold(headers, insert));
         self.producer.send(message).map_err(|(error, _)| error)
     }
 
     pub(super) fn drain(&self) -> Result<(), LogError> {
-        let deadline_ms = wall_clock_ms() + DRAIN_LIMIT_MS;
+        let began_ms = wall_clock_ms();
+        let deadline_ms = began_ms + DRAIN_LIMIT_MS;
         while self.producer.in_flight_count() > 0 {
             if wall_clock_ms() >= deadline_ms {
                 return Err(LogError {
@@ -118,7 +130,8 @@ impl TransactionalProducer {
                     ),
                 });
             }
-            pause(DRAIN_PAUSE);
+            let waited_ms = (wall_clock_ms() - began_ms).max(0).unsigned_abs();
+            pause(DRAIN_PAUSE.max(Duration::from_micros(waited_ms * 125)));
         }
         match self.context.take_undelivered() {
             None => Ok(()),
@@ -161,6 +174,46 @@ impl TransactionalProducer {
     /// Whether a connection broke since the last begin.
     pub(super) fn was_unsteady(&self) -> bool {
         self.context.transport_error.load(Ordering::Relaxed)
+    }
+}
+
+/// Takes in the client's events, so that an abort with records in flight does not wait for acknowledgements that
+/// nobody takes in. The library's own thread for this spins through the last millisecond of each of its waits: one
+/// hundredth of a core for each producer, idle or not.
+#[derive(Debug)]
+struct EventsThread {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl EventsThread {
+    fn start(producer: &Arc<BaseProducer<Quiet>>) -> Result<EventsThread, LogError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, producer) = (Arc::clone(&stop), Arc::clone(producer));
+        let thread = std::thread::Builder::new().name("producer-events".to_owned()).spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                producer.poll(Duration::ZERO);
+                std::thread::park_timeout(EVENTS_PAUSE);
+            }
+        });
+        let thread = thread.map_err(|error| LogError {
+            class: ErrorClass::Fatal,
+            call: Call::Recreate,
+            place: None,
+            message: format!("no thread for the producer's events: {error}"),
+        })?;
+        Ok(EventsThread { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for EventsThread {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It has nothing to panic about, and nothing is left to do if it did.
+            let _ = thread.join();
+        }
     }
 }
 

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
@@ -12,14 +11,16 @@ use tracing::debug;
 
 use super::client::{Bell, Quiet};
 use super::errors::{Passing, classify};
-use super::{KafkaConfig, MemberConfig, REQUEST_TIMEOUT, created, take, watermarks};
+use super::native::{PartitionQueue, Took};
+use super::{KafkaConfig, MemberConfig, REQUEST_TIMEOUT, created, watermarks};
 use crate::log::{Call, ErrorClass, LogError, PollLimits};
 use crate::record::{RecordBatch, TopicPartition};
 
 pub(super) struct Reader {
     consumer: Arc<BaseConsumer<Quiet>>,
     bell: Arc<Bell>,
-    reads: Vec<(TopicPartition, PartitionQueue<Quiet>)>,
+    headerless: Vec<String>,
+    reads: Vec<PartitionQueue<Quiet>>,
     /// Where the next read begins.
     turn: usize,
     passing: Passing,
@@ -48,12 +49,16 @@ impl Reader {
             .set("check.crcs", "true")
             .set("enable.partition.eof", "true")
             .set("fetch.queue.backoff.ms", "10")
+            // An end is told by an empty answer, and a question about offsets waits behind it: the default of 500 ms,
+            // several times for each partition, made restoring a small one take a second.
+            .set("fetch.wait.max.ms", "50")
             .set("fetch.error.backoff.ms", "100")
             .set("queued.max.messages.kbytes", "4096");
         let consumer = created(client.create_with_context(Quiet::default()))?;
         Ok(Reader {
             consumer: Arc::new(consumer),
             bell: Arc::clone(bell),
+            headerless: identity.headerless.clone(),
             reads: Vec::new(),
             turn: 0,
             passing: Passing::default(),
@@ -87,18 +92,17 @@ impl Reader {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&at.topic, at.partition, Offset::Offset(offset))
             .map_err(|error| failed(&error))?;
-        let Some(mut queue) = self.consumer.split_partition_queue(&at.topic, at.partition) else {
-            return Err(failed(&KafkaError::NoMessageReceived));
-        };
         let ringing = Arc::clone(&self.bell);
-        queue.set_nonempty_callback(move || ringing.ring());
+        let headers = !self.headerless.iter().any(|topic| **topic == *at.topic);
+        let queue = PartitionQueue::split(&self.consumer, at, headers, move || ringing.ring());
+        let queue = queue.ok_or_else(|| failed(&KafkaError::NoMessageReceived))?;
         self.consumer.incremental_assign(&list).map_err(|error| failed(&error))?;
-        self.reads.push((at.clone(), queue));
+        self.reads.push(queue);
         Ok(())
     }
 
     pub(super) fn read_stop(&mut self, at: &TopicPartition) {
-        let Some(index) = self.reads.iter().position(|(known, _)| known == at) else { return };
+        let Some(index) = self.reads.iter().position(|queue| queue.at() == at) else { return };
         self.reads.remove(index);
         self.turn = 0;
         let mut list = TopicPartitionList::new();
@@ -130,19 +134,19 @@ impl Reader {
         let count = self.reads.len();
         for step in 0..count {
             let index = (self.turn + step) % count;
-            let ((at, queue), before) = (&self.reads[index], batch.len());
+            let (queue, before) = (&mut self.reads[index], batch.len());
             loop {
-                if batch.len() - first_len >= limits.records || batch.bytes() - first_bytes >= limits.bytes {
-                    // One that has had its share goes to the end of the row, whatever it still has.
-                    self.turn = if batch.len() > before { index + 1 } else { index };
-                    return Ok(());
-                }
-                match queue.poll(Duration::ZERO) {
-                    None => break,
-                    Some(Ok(message)) => take(batch, &message),
-                    Some(Err(KafkaError::PartitionEOF(_))) => ended.push(at.clone()),
-                    Some(Err(error)) => {
-                        let error = classify(Call::Read, &error).at(at);
+                let left = limits.left(batch.len() - first_len, batch.bytes() - first_bytes);
+                match queue.take(batch, left) {
+                    Ok(Took::Everything) => break,
+                    Ok(Took::UpToLimit) => {
+                        // One that has had its share goes to the end of the row, whatever it still has.
+                        self.turn = if batch.len() > before { index + 1 } else { index };
+                        return Ok(());
+                    }
+                    Err(KafkaError::PartitionEOF(_)) => ended.push(queue.at().clone()),
+                    Err(error) => {
+                        let error = classify(Call::Read, &error).at(queue.at());
                         let message = format!("{} ({})", error.message, self.consumer.context().reason());
                         self.passing.pass(LogError { message, ..error })?;
                     }
