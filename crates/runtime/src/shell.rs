@@ -10,8 +10,9 @@ use crate::worker::{Wait, Worker, WorkerError};
 
 /// The stop flag is looked at this often.
 const WAIT_LIMIT_MS: i64 = 100;
-/// A busy worker reports this often; an idle one before each wait.
+/// A busy worker reports this often; one that waits, more often.
 const REPORT_EVERY_MS: i64 = 200;
+const REPORT_WAITING_EVERY_MS: i64 = 10;
 
 /// Runs a worker on this thread until `stop` is set or it has to end. `report` gets the worker now and then,
 /// at least five times a second.
@@ -34,7 +35,8 @@ pub fn run<L: Log, O: Operator>(
             Wait::Until(at_ms) => (at_ms - wall_clock_ms()).clamp(0, WAIT_LIMIT_MS),
             Wait::Idle => WAIT_LIMIT_MS,
         };
-        if wait_ms > 0 || now_ms.saturating_sub(reported_ms) >= REPORT_EVERY_MS {
+        let report_every_ms = if wait_ms > 0 { REPORT_WAITING_EVERY_MS } else { REPORT_EVERY_MS };
+        if now_ms.saturating_sub(reported_ms) >= report_every_ms {
             report(worker);
             reported_ms = now_ms;
         }

@@ -38,10 +38,14 @@ const IDLE_TICK_MS: i64 = 60_000;
 /// A deadline that stays due (the broker's clock may be behind) is asked for again after this.
 const DUE_TICK_MS: i64 = 1_000;
 
+/// While every look at the log brings new records, `Auto` collects for at most this long.
+const COLLECT_LIMIT_MS: i64 = 100;
+
 /// When a transaction is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommitInterval {
-    /// As soon as the previous one has finished: low latency at low load, large batches at high load.
+    /// As soon as nothing more has arrived: low latency at low load. While records keep arriving, after as long as the
+    /// previous commit took: large batches at high load.
     Auto,
     /// This long after its first record, 5–1000 ms, or earlier when a limit is reached.
     FixedMs(u32),
@@ -195,6 +199,8 @@ pub struct Worker<L, O> {
     opened_ms: Option<i64>,
     /// The open transaction has reached a limit.
     full: bool,
+    /// How long the last transaction took from its first call to its end.
+    last_commit_ms: i64,
     transactions: u64,
     recreations_ms: VecDeque<i64>,
     aborts: Aborts,
@@ -226,6 +232,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
             out,
             opened_ms: None,
             full: false,
+            last_commit_ms: 0,
             transactions: 0,
             recreations_ms: VecDeque::new(),
             aborts: Aborts::default(),
@@ -261,7 +268,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
         let applied = self.apply(now_ms);
         self.tick(now_ms);
         // An aborted transaction is something to do as well: it is tried again.
-        let ended = self.commit_due(now_ms);
+        let ended = self.commit_due(fresh, now_ms);
         if ended {
             self.commit(now_ms)?;
         }
@@ -467,17 +474,16 @@ impl<L: Log, O: Operator> Worker<L, O> {
         self.opened_ms.is_some()
     }
 
-    fn commit_due(&self, now_ms: i64) -> bool {
+    /// Whether the open transaction ends with this step; `fresh`: the step has found new records.
+    fn commit_due(&self, fresh: bool, now_ms: i64) -> bool {
         let Some(opened_ms) = self.opened_ms else { return false };
+        let open_ms = now_ms - opened_ms;
         let collected = self.next - self.start;
+        let full =
+            self.full || collected >= self.config.inputs || self.batch.bytes() >= self.config.input_bytes;
         match self.config.commit {
-            CommitInterval::Auto => true,
-            CommitInterval::FixedMs(interval_ms) => {
-                self.full
-                    || now_ms - opened_ms >= i64::from(interval_ms)
-                    || collected >= self.config.inputs
-                    || self.batch.bytes() >= self.config.input_bytes
-            }
+            CommitInterval::Auto => full || !fresh || open_ms >= self.last_commit_ms.min(COLLECT_LIMIT_MS),
+            CommitInterval::FixedMs(interval_ms) => full || open_ms >= i64::from(interval_ms),
         }
     }
 

@@ -48,6 +48,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
             Err(error) => (self.recover(error, &offsets, &marker, now_ms)?, 0),
         };
         let took_ms = self.log.now_ms() - began_ms;
+        self.last_commit_ms = took_ms;
         metrics::histogram!(names::COMMIT_SECONDS, "service" => self.config.service.clone())
             .record(took_ms as f64 / 1_000.0);
         let result = if end == End::Committed { "committed" } else { "aborted" };
