@@ -64,7 +64,7 @@ impl Work {
         self.refresh(active, LeadKey::of(lead_id), out)?;
         let standing = self.standing(active, lead_id)?;
         if other < own && self.is_erased_since(lead_id, link.arrival_ms) {
-            return Ok(self.erase_parent(active, &own, &other, link.explicit));
+            return self.erase_parent(active, &own, &other, link.explicit);
         }
         match standing {
             Some(Standing::Erased { is_suppressed: true }) => Ok(Applied::Filtered(FilterReason::Suppressed)),
@@ -103,11 +103,16 @@ impl Work {
 
     /// An id that was erased learns late to whom it belonged before: that lead is erased, too. While nothing else has
     /// happened to the id, only the first one is: as if the link had come in time.
-    fn erase_parent(&mut self, active: &Active, own: &LeadId, parent: &LeadId, explicit: bool) -> Applied {
+    fn erase_parent(
+        &mut self,
+        active: &Active,
+        own: &LeadId,
+        parent: &LeadId,
+        explicit: bool,
+    ) -> Result<Applied, Refused> {
+        let filtered = Ok(Applied::Filtered(FilterReason::Erased));
         let key = LeadKey::of(own.as_str());
-        let Ok(Some(touched)) = self.overlay.touch(&self.base, active, key) else {
-            return Applied::Filtered(FilterReason::Erased);
-        };
+        let Some(touched) = self.overlay.touch(&self.base, active, key)? else { return filtered };
         let lead = &mut touched.lead;
         let rank = parent.kind().rank();
         let is_peer = own.kind().rank() == rank && rank != IdKind::Anon.rank();
@@ -117,21 +122,21 @@ impl Work {
             if explicit || !is_peer {
                 self.send(parent.as_str(), &ActivityRecord::Erase(erase));
             }
-            return Applied::Filtered(FilterReason::Erased);
+            return filtered;
         };
         if lead.ids.iter().any(|id| **id == *parent.as_str()) {
-            return Applied::Filtered(FilterReason::Erased);
+            return filtered;
         }
         let belongs = lead.ids.iter().any(|id| IdKind::of(id).map(IdKind::rank) == Some(rank));
         if !explicit && (belongs || is_peer) {
-            return Applied::LinkRefused;
+            return Ok(Applied::LinkRefused);
         }
         merge::add_id(lead, parent.as_str());
         touched.is_changed = true;
         let (request_id, arrival_ms) = (Text::from(own.as_str()), lead.erased_ms);
         let erase = Erase { request_id, arrival_ms, suppress: is_suppressed };
         self.send(parent.as_str(), &ActivityRecord::Erase(erase));
-        Applied::Filtered(FilterReason::Erased)
+        filtered
     }
 
     /// The lead says goodbye, sends everything it is to `root` and becomes a stub.
