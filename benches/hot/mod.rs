@@ -25,6 +25,14 @@ pub fn model() -> Arc<Model> {
     Arc::new(ripen_model::compile("dealer.yaml", MODEL).expect("the example compiles"))
 }
 
+/// The dealer's model as it is activated where the clicks arrive long after they happened: none may be late.
+pub fn patient_model() -> String {
+    let model = include_str!("../../models/auto-dealer.yaml");
+    let patient = model.replace("late_accept: 30d", "late_accept: 365d\n  forget_anonymous: 800d");
+    assert_ne!(patient, model, "the model says how late is late");
+    patient
+}
+
 /// One JSON record and its arrival.
 pub struct Click {
     pub json: Vec<u8>,

@@ -6,10 +6,36 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+/// Ticks of `/proc/PID/stat` in a second: 100 on every Linux of ours.
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// CPU time of this process so far, user and system, all threads.
 pub fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+/// User and system CPU of another process so far, seconds; in steps of 10 ms.
+pub fn cpu_seconds_of(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks: f64 = [11, 12].iter().map(|field| fields[*field].parse::<f64>().expect("ticks")).sum();
+    ticks / TICKS_PER_SECOND
+}
+
+/// Resident memory of another process in bytes: now, and at most so far.
+pub fn memory_of(pid: u32) -> (u64, u64) {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let bytes = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux");
+        line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") * 1024
+    };
+    (bytes("VmRSS:"), bytes("VmHWM:"))
+}
+
+/// The value below which this share of the sorted values lies.
+pub fn quantile(sorted: &[f64], share: f64) -> f64 {
+    sorted[((sorted.len() as f64 * share) as usize).min(sorted.len() - 1)]
 }
 
 /// CPU time that `work` takes, in ns per item.

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -125,6 +126,13 @@ impl Installation {
         command.output().expect("ripen starts")
     }
 
+    /// Activates another model.
+    pub fn activate(&self, text: &str) {
+        let path = self.dir.path().join("model.yaml");
+        std::fs::write(&path, text).expect("the model is written");
+        self.run(&["model", "activate", &path.display().to_string()]);
+    }
+
     /// Starts a service as a process of its own.
     pub fn start(&self, service: &str) -> Leash {
         self.start_instance(service, service, &[])
@@ -208,6 +216,24 @@ impl Installation {
         offsets.into_iter().map(|(_, offset)| offset).collect()
     }
 
+    /// How many transactions the workers of a service have committed, by the markers in their offsets: those that still
+    /// own a partition of the topic.
+    pub fn transactions(&self, service: &str, topic: &str) -> u64 {
+        let consumer = self.consumer(&self.group(service));
+        let mut list = TopicPartitionList::new();
+        for partition in self.partition_numbers(&consumer, topic) {
+            list.add_partition(topic, partition);
+        }
+        let committed = consumer.committed_offsets(list, PATIENCE).expect("the group answers");
+        let mut newest = BTreeMap::<String, u64>::new();
+        for element in committed.elements() {
+            let Some((worker, number)) = element.metadata().rsplit_once(':') else { continue };
+            let newest = newest.entry(worker.to_owned()).or_default();
+            *newest = number.parse().map_or(*newest, |number| (*newest).max(number));
+        }
+        newest.values().sum()
+    }
+
     /// Waits until a service has committed everything that stands in a topic now.
     pub fn wait_until_consumed(&self, service: &str, topic: &str) {
         wait_until(&format!("{service} has consumed {topic}"), || {
@@ -223,8 +249,8 @@ impl Installation {
             let committed = self.committed(service, topic);
             committed.iter().zip(0..).all(|(committed, partition)| {
                 let (_, end) = consumer.fetch_watermarks(topic, partition, PATIENCE).expect("watermarks");
-                // The last record may be a transaction's marker, which nobody commits past.
-                *committed >= end - 1
+                // The last records may be markers, one of each of two workers' transactions: nobody commits past them.
+                *committed >= end - 2
             })
         });
     }
