@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ripen_harness::{Broker, Dice, END_TXN, Leash, Mischief, PRODUCE, Proxy, Rule, TXN_OFFSET_COMMIT};
+use ripen_harness::{Dice, Leash};
 use ripen_records::{ActivityRecord, decode_activity};
 
 use crate::checker::{Amount, Contents};
 use crate::clicks::{Fed, Feed};
 use crate::support::{Installation, Stored};
+use crate::world::{self, World};
 
 /// A member that has not been heard of for so long is out of its group. Short, so that a run sees many.
 pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
@@ -35,23 +36,34 @@ pub(crate) struct Mix {
     pub(crate) storm: u64,
 }
 
-/// What is around the processes.
-#[derive(Debug)]
-pub(crate) struct World<'a> {
-    pub(crate) brokers: &'a mut [Broker],
-    pub(crate) proxy: Option<&'a Proxy>,
-}
-
 /// What a run is asked to do.
 #[derive(Debug, Clone)]
 pub(crate) struct Order {
     pub(crate) seed: u64,
-    /// Ends after so many kills; other faults come on top.
+    /// Ends after so many kills …
     pub(crate) kills: u32,
+    /// … and so many faults of any kind.
+    pub(crate) faults: u32,
     pub(crate) mix: Mix,
     /// Between two faults, ms.
     pub(crate) pause_ms: std::ops::Range<u64>,
     pub(crate) clicks_per_second: u32,
+}
+
+impl Order {
+    /// Everything, mostly kills; at most `kills` of them, and few enough to be checked in one go.
+    pub(crate) fn of_a_long_run(seed: u64, kills: u32) -> Order {
+        let mix = Mix {
+            kill: 60,
+            long_kill: 8,
+            freeze: 6,
+            broker_kill: 4,
+            broker_leave: 1,
+            broker_freeze: 2,
+            storm: 5,
+        };
+        Order { seed, kills: kills.min(80), faults: 0, mix, pause_ms: 50..2_500, clicks_per_second: 150 }
+    }
 }
 
 /// What became of a run.
@@ -61,6 +73,8 @@ pub(crate) struct Report {
     pub(crate) kills: u32,
     /// Everything that was done, by name.
     pub(crate) faults: BTreeMap<&'static str, u32>,
+    /// Requests that met a proxy's mischief.
+    pub(crate) met: u64,
     /// Reasons with which processes ended by themselves; each was started again, as a supervisor would.
     pub(crate) ended: BTreeMap<String, u32>,
     pub(crate) amount: Amount,
@@ -80,12 +94,13 @@ impl Report {
     pub(crate) fn line(&self) -> String {
         let Amount { clicks, decisions, transitions } = self.amount;
         let join = |parts: Vec<String>| parts.join(", ");
+        let met = self.met;
         let faults = join(self.faults.iter().map(|(name, count)| format!("{count} {name}")).collect());
         let ended = join(self.ended.iter().map(|(reason, count)| format!("{count} × {reason}")).collect());
         let ended = if ended.is_empty() { "none".to_owned() } else { ended };
         let [faulty, calm, check] = self.took.map(|took| took.as_secs());
         format!(
-            "{faults}; {clicks} clicks, {decisions} decisions, {transitions} transitions; ended by itself: {ended}; \
+            "{faults} ({met} requests hit); {clicks} clicks, {decisions} decisions, {transitions} transitions; ended by itself: {ended}; \
              {faulty} s under faults, {calm} s to recover, {check} s to check; {} violations",
             self.violations.len()
         )
@@ -142,13 +157,13 @@ const PROCESSES: [(&str, &str); 4] =
     [("ingest", "ingest"), ("scorer", "scorer-a"), ("scorer", "scorer-b"), ("emitter", "emitter")];
 
 /// Feeds clicks and does what the order says, waits for everything to be worked off, checks.
-pub(crate) fn run(site: &mut Installation, world: &mut World<'_>, order: &Order) -> Report {
+pub(crate) fn run(site: &mut Installation, world: &mut World, order: &Order) -> Report {
     let mut report = Report::default();
     let mut dice = Dice::new(order.seed);
     let mut took = Stopwatch::default();
     let mut fleet = Fleet::start(site);
     let feed = Feed::start(site.bootstrap(), &site.source, order.seed ^ 0xfeed, order.clicks_per_second);
-    while report.kills < order.kills {
+    while report.kills < order.kills || report.faults.values().sum::<u32>() < order.faults {
         let pause = dice.between(order.pause_ms.start, order.pause_ms.end);
         fleet.watch(Duration::from_millis(pause), &mut report);
         disturb(&mut fleet, world, order.mix, &mut dice, &mut report);
@@ -171,7 +186,7 @@ pub(crate) fn run(site: &mut Installation, world: &mut World<'_>, order: &Order)
 }
 
 /// One thing goes wrong.
-fn disturb(fleet: &mut Fleet<'_>, world: &mut World<'_>, mix: Mix, dice: &mut Dice, report: &mut Report) {
+fn disturb(fleet: &mut Fleet<'_>, world: &mut World, mix: Mix, dice: &mut Dice, report: &mut Report) {
     let Mix { kill, long_kill, freeze, broker_kill, broker_leave, broker_freeze, storm } = mix;
     let weights = [kill, long_kill, freeze, broker_kill, broker_leave, broker_freeze, storm];
     let mut point = dice.between(0, weights.iter().sum());
@@ -215,38 +230,17 @@ fn disturb(fleet: &mut Fleet<'_>, world: &mut World<'_>, mix: Mix, dice: &mut Di
             if fault == 5 { broker.thaw() } else { broker.restart() }
         }
         _ => {
-            let Some(proxy) = world.proxy else { return };
-            proxy.misbehave(&weather(dice));
+            let Some(proxy) = &world.proxy else { return };
+            proxy.misbehave(&world::weather(dice));
             report.count("storms");
             fleet.watch(Duration::from_millis(dice.between(1_000, 6_000)), report);
             if dice.happens(200) {
                 proxy.cut_all();
             }
             proxy.behave();
+            report.met = proxy.done();
         }
     }
-}
-
-/// What a proxy does for a while: mostly to the ends of transactions, sometimes to everything.
-fn weather(dice: &mut Dice) -> Vec<Rule> {
-    let some = Duration::from_millis(dice.between(100, 4_000));
-    let long = Duration::from_millis(dice.between(4_000, 14_000));
-    let any = [
-        Mischief::DelayAnswer(some),
-        Mischief::DelayRequest(some),
-        Mischief::CutAfter,
-        Mischief::CutBefore,
-        Mischief::HalfClose,
-        Mischief::Hang(long),
-        Mischief::DelayRequest(long),
-    ];
-    let mut rules = Vec::new();
-    for kind in [Some(END_TXN), Some(END_TXN), Some(TXN_OFFSET_COMMIT), Some(PRODUCE), None] {
-        let mischief = any[dice.between(0, any.len() as u64) as usize];
-        let per_mille = if kind.is_none() { 5 } else { dice.between(20, 200) };
-        rules.push(Rule { kind, per_mille, mischief });
-    }
-    rules
 }
 
 impl<'a> Fleet<'a> {
