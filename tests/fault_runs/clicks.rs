@@ -14,7 +14,7 @@ use ripen_harness::Dice;
 const PERSONS: u64 = 400;
 /// How far back a repeated click may lie.
 const REPEATED_WITHIN: usize = 2_000;
-const DELIVERY_LIMIT: Duration = Duration::from_secs(120);
+const DELIVERY_LIMIT: Duration = Duration::from_secs(400);
 
 /// What was written into the source topic.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +53,8 @@ fn feed(bootstrap: &str, topic: &str, seed: u64, per_second: u32, stop: &AtomicB
         .set("bootstrap.servers", bootstrap)
         .set("enable.idempotence", "true")
         .set("linger.ms", "5")
+        // Without end: what was given up would be a click that was never fed.
+        .set("message.timeout.ms", "0")
         .set("reconnect.backoff.max.ms", "1000")
         .create()
         .expect("a producer");

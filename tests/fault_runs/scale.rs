@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use rdkafka::consumer::Consumer;
-use ripen_harness::{Broker, Leash};
+use ripen_harness::Leash;
 
 use crate::checker::Contents;
 use crate::clicks::Feed;
 use crate::round::{is_consumed, is_work};
 use crate::support::{Installation, PATIENCE, Setup, wait_until};
+use crate::world::World;
 use crate::{alone, setup};
 
 const PARTITIONS: i32 = 8;
@@ -20,8 +21,8 @@ type Owners = BTreeMap<i32, String>;
 #[test]
 fn from_one_scorer_to_four_and_back_under_load() {
     let _alone = alone();
-    let broker = Broker::start();
-    let setup = Setup { partitions: PARTITIONS, ..setup("scale", &broker, None, 1) };
+    let world = World::one_broker();
+    let setup = Setup { partitions: PARTITIONS, ..setup("scale", &world) };
     let site = Installation::of(&setup);
     let mut ingest = site.start("ingest");
     let mut emitter = site.start("emitter");

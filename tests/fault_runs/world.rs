@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ripen_harness::{
-    Broker, BrokerOptions, Dice, END_TXN, Mischief, PRODUCE, Proxy, Rule, TXN_OFFSET_COMMIT,
+    Broker, BrokerOptions, Dice, END_TXN, Mischief, PRODUCE, Proxy, Rule, SmallDisk, TXN_OFFSET_COMMIT,
 };
 
 /// Brokers, and what stands in front of them.
@@ -11,11 +11,12 @@ use ripen_harness::{
 pub(crate) struct World {
     pub(crate) brokers: Vec<Broker>,
     pub(crate) proxy: Option<Proxy>,
+    pub(crate) disk: Option<SmallDisk>,
 }
 
 impl World {
     pub(crate) fn one_broker() -> World {
-        World { brokers: vec![Broker::start()], proxy: None }
+        World { brokers: vec![Broker::start()], proxy: None, disk: None }
     }
 
     /// Processes reach the broker through a proxy, the test itself does not.
@@ -24,14 +25,25 @@ impl World {
         let options = BrokerOptions { proxy_port: Some(proxy.port()), ..BrokerOptions::default() };
         let (broker, behind) = Broker::start_with(&options);
         proxy.connect_to(behind);
-        World { brokers: vec![broker], proxy: Some(proxy) }
+        World { brokers: vec![broker], proxy: Some(proxy), disk: None }
+    }
+
+    /// The broker's log lies on a disk of its own.
+    pub(crate) fn one_broker_on(disk: SmallDisk) -> World {
+        let options = BrokerOptions { data_dir: Some(disk.dir().to_owned()), ..BrokerOptions::default() };
+        let (broker, _) = Broker::start_with(&options);
+        World { brokers: vec![broker], proxy: None, disk: Some(disk) }
+    }
+
+    pub(crate) fn three_brokers() -> World {
+        World { brokers: Broker::start_three(), proxy: None, disk: None }
     }
 
     /// The world of one round of a long run, and its name. Two of three rounds have the proxy, the third has leaders
     /// and coordinators that move.
     pub(crate) fn of_round(round: u64, seed: u64) -> (&'static str, World) {
         match round % 3 {
-            2 => ("three brokers", World { brokers: Broker::start_three(), proxy: None }),
+            2 => ("three brokers", World::three_brokers()),
             _ => ("one broker behind a proxy", World::one_broker_behind_a_proxy(seed)),
         }
     }

@@ -148,6 +148,11 @@ impl Installation {
         Leash::start(command, &self.dir.path().join(format!("{instance}.log")), None)
     }
 
+    /// What an instance has printed.
+    pub fn log(&self, instance: &str) -> String {
+        std::fs::read_to_string(self.dir.path().join(format!("{instance}.log"))).unwrap_or_default()
+    }
+
     /// Keeps the directory with configuration and logs, and says where it is.
     pub fn keep(&mut self) -> &std::path::Path {
         self.dir.disable_cleanup(true);

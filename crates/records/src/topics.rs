@@ -106,15 +106,13 @@ impl Topics {
             partitions: Partitions::Keyed,
             cleanup,
             retention_ms,
-            timestamps: Timestamps::CreateTime,
+            // Of the activities it is the clock of a partition: one clock for all writers. To the others a host whose
+            // clock is ahead could not write otherwise: brokers refuse times more than an hour in the future.
+            timestamps: Timestamps::LogAppendTime,
             max_message_bytes: None,
         };
         [
-            // The clock of a partition is the broker's: one clock for all writers.
-            TopicSpec {
-                timestamps: Timestamps::LogAppendTime,
-                ..keyed(&self.activities, Cleanup::Delete, Some(30 * DAY_MS))
-            },
+            keyed(&self.activities, Cleanup::Delete, Some(30 * DAY_MS)),
             keyed(&self.leads, Cleanup::Compact, None),
             TopicSpec { partitions: Partitions::Single, ..keyed(&self.models, Cleanup::Compact, None) },
             keyed(&self.decisions, Cleanup::Delete, Some(30 * DAY_MS)),
@@ -140,12 +138,12 @@ mod tests {
             rows,
             [
                 "eu.ripen.activities.v1 Keyed delete 30d LogAppendTime",
-                "eu.ripen.leads.v1 Keyed compact - CreateTime",
-                "eu.ripen.models.v1 Single compact - CreateTime",
-                "eu.ripen.decisions.v1 Keyed delete 30d CreateTime",
-                "eu.leads.transitions.v1 Keyed delete 30d CreateTime",
-                "eu.leads.profiles.v1 Keyed compact - CreateTime",
-                "eu.ripen.dead-letters.v1 Keyed delete 7d CreateTime",
+                "eu.ripen.leads.v1 Keyed compact - LogAppendTime",
+                "eu.ripen.models.v1 Single compact - LogAppendTime",
+                "eu.ripen.decisions.v1 Keyed delete 30d LogAppendTime",
+                "eu.leads.transitions.v1 Keyed delete 30d LogAppendTime",
+                "eu.leads.profiles.v1 Keyed compact - LogAppendTime",
+                "eu.ripen.dead-letters.v1 Keyed delete 7d LogAppendTime",
             ]
         );
     }
