@@ -5,6 +5,7 @@
 
 mod checker;
 mod clicks;
+mod documented;
 mod fleet;
 mod reference;
 mod round;
