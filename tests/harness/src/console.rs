@@ -68,7 +68,11 @@ pub fn console_bytes(bootstrap: &str, topic: &str, run: &ConsoleRun) -> Vec<Cons
     // Kafka's `Bytes` prints what is not printable ASCII, and the backslash, as `\xNN`.
     let escaping = ["key", "value"]
         .map(|part| format!("{part}.deserializer=org.apache.kafka.common.serialization.BytesDeserializer"));
-    let unescaped = |text: String| unescape(&text).unwrap_or_else(|| panic!("not as Bytes prints: {text:?}"));
+    let unescaped = |text: String| {
+        let bytes = unescape(&text).unwrap_or_else(|| panic!("not as Bytes prints: {text:?}"));
+        // The formatter gives the literal for what is not there to the deserializer as well.
+        (bytes != NULL.as_bytes()).then_some(bytes)
+    };
     consume(bootstrap, topic, run, &escaping)
         .into_iter()
         .map(|record| ConsoleRecord {
@@ -76,8 +80,8 @@ pub fn console_bytes(bootstrap: &str, topic: &str, run: &ConsoleRun) -> Vec<Cons
             offset: record.offset,
             timestamp_ms: record.timestamp_ms,
             headers: record.headers,
-            key: record.key.map(unescaped),
-            value: record.value.map(unescaped),
+            key: record.key.and_then(unescaped),
+            value: record.value.and_then(unescaped),
         })
         .collect()
 }
