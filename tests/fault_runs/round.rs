@@ -229,7 +229,8 @@ fn storm(rules: &[Rule], lasts: Duration, fleet: &mut Fleet, world: &World, repo
 /// Waits until everything that was fed has gone all the way, and stops each service when it has done its part.
 fn work_off(fleet: &mut Fleet, site: &Installation, report: &mut Report) -> bool {
     let topics = &site.topics;
-    let stages: [(&str, &str, fn(&Stored) -> bool); 3] = [
+    type Stage<'a> = (&'a str, &'a str, fn(&Stored) -> bool);
+    let stages: [Stage<'_>; 3] = [
         ("ingest", &site.source, |_| true),
         // Ticks come as long as there is a lead that can still cool.
         ("scorer", &topics.activities, is_work),
