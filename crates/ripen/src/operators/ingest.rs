@@ -274,6 +274,42 @@ mod tests {
     }
 
     #[test]
+    fn a_link_goes_in_front_of_its_activity_once_it_is_committed_not_again() {
+        let file = model(1);
+        let hash = ripen_model::compile("wide.yaml", &file).unwrap_or_else(|errors| panic!("{errors}")).hash;
+        let source = [("clicks".to_owned(), Format::Segment)];
+        let mut ingest =
+            IngestOperator::new(Topics::with_prefix(""), source, Limits::default(), Arrival::Source);
+        ingest.table_record("", hash.as_bytes(), Some(file.as_bytes()));
+        let keys_of = |ingest: &mut IngestOperator| {
+            let click = br#"{"type":"page","messageId":"m","anonymousId":"a","userId":"u"}"#;
+            let record = Record {
+                topic: "clicks",
+                partition: 0,
+                offset: 0,
+                timestamp_ms: 0,
+                timestamp_type: TimestampType::CreateTime,
+                key: None,
+                value: Some(click),
+                headers: Headers::EMPTY,
+            };
+            let mut out = Outbox::default();
+            assert_eq!(ingest.apply(&record, &mut out), Outcome::Applied);
+            let keys =
+                out.iter().map(|record| String::from_utf8_lossy(record.key.expect("a key")).into_owned());
+            keys.collect::<Vec<_>>()
+        };
+        for _ in 0..2 {
+            assert_eq!(keys_of(&mut ingest), ["anon:a", "user:u"], "what was aborted is written again");
+            ingest.aborted();
+        }
+        assert_eq!(keys_of(&mut ingest), ["anon:a", "user:u"]);
+        assert_eq!(keys_of(&mut ingest), ["user:u"], "in one transaction once");
+        ingest.committed();
+        assert_eq!(keys_of(&mut ingest), ["user:u"]);
+    }
+
+    #[test]
     fn an_activity_that_its_topic_would_refuse_is_a_dead_letter() {
         let file = model(20);
         let hash = ripen_model::compile("wide.yaml", &file).unwrap_or_else(|errors| panic!("{errors}")).hash;
