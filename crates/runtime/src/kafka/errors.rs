@@ -72,6 +72,13 @@ fn plain_class(call: Call, code: Code) -> ErrorClass {
         {
             ErrorClass::Abortable
         }
+        // A broker that has just come back does not know its partitions yet. A topic that has really gone, the
+        // member's own reading finds out.
+        Code::UnknownPartition | Code::UnknownTopicOrPartition
+            if matches!(call, Call::Watermarks | Call::Committed) =>
+        {
+            ErrorClass::Retriable
+        }
         // The client skips the batch, or stays in front of it for ever: either way records would be missing.
         Code::BadMessage | Code::BadCompression | Code::NotImplemented
             if matches!(call, Call::Poll | Call::Read) =>
@@ -268,7 +275,8 @@ mod tests {
     fn plain_errors_have_their_class() {
         let table = [
             (Call::Watermarks, Code::OperationTimedOut, ErrorClass::Retriable),
-            (Call::Watermarks, Code::UnknownPartition, ErrorClass::Fatal),
+            (Call::Watermarks, Code::UnknownPartition, ErrorClass::Retriable),
+            (Call::Poll, Code::UnknownPartition, ErrorClass::Fatal),
             (Call::Poll, Code::AutoOffsetReset, ErrorClass::Fatal),
             (Call::Poll, Code::BrokerTransportFailure, ErrorClass::Retriable),
             (Call::Poll, Code::BadMessage, ErrorClass::Fatal),
