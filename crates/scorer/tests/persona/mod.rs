@@ -11,7 +11,7 @@ use ripen_records::{
 };
 use ripen_scorer::{Budget, LeadView, Shard};
 
-use crate::story;
+use super::story;
 
 const LEAD: &str = "anon:persona";
 
