@@ -13,9 +13,9 @@ use random::dice::Dice;
 use random::draft::Draft;
 use random::events::{Step, history};
 use reference::reading::Line;
-use reference::{Changed, Decided, Reference, Refusal, Said, SalesStep, power};
+use reference::{Changed, Decided, Reference, Refusal, Said, SalesStep, Texts, power};
 use ripen_model::{Model, compile};
-use ripen_records::{ActivityRecord, Change, Decision, Switch, Tick};
+use ripen_records::{ActivityRecord, Change, Decision, Score, Switch, Tick, Touches, VerdictInForce};
 use ripen_scorer::{Applied, Budget, FilterReason, LeadView, SEMANTICS, STATE_FORMAT, Shard};
 
 /// Histories of a run, unless told otherwise.
@@ -223,8 +223,8 @@ fn compare_lead(model: &Model, shard: &Shard, reference: &Reference, step: &Step
         equal("scores", step, &scores(&view), &standing.scores)?;
         equal("lines", step, &lines(&view.lines), &standing.lines)?;
         equal("facts", step, &shard_facts(model, &view), &standing.facts)?;
-        let verdicts: Vec<String> = view.verdicts.iter().map(|verdict| verdict.id.clone()).collect();
-        equal("verdicts", step, &verdicts, &standing.verdicts)?;
+        equal("labels", step, &labels(&view.scores), &standing.labels)?;
+        equal("verdicts", step, &verdicts(&view.verdicts), &standing.verdicts)?;
         equal("audiences", step, &view.audiences, &standing.audiences)?;
         equal("hand-over", step, &view.is_handed_over, &standing.is_handed_over)?;
         equal("response", step, &view.response, &standing.response)?;
@@ -255,6 +255,22 @@ fn equal<T: std::fmt::Debug + PartialEq>(
 
 fn scores(view: &LeadView) -> Vec<i64> {
     view.scores.iter().map(|score| score.milli).collect()
+}
+
+fn labels(scores: &[Score]) -> Vec<Option<String>> {
+    scores.iter().map(|score| score.label.clone()).collect()
+}
+
+fn verdicts(verdicts: &[VerdictInForce]) -> Vec<(String, Option<String>)> {
+    verdicts.iter().map(|verdict| (verdict.id.clone(), verdict.reason.clone())).collect()
+}
+
+fn touches(touches: &Touches) -> Vec<(i64, Texts)> {
+    let told = touches.first.iter().chain(&touches.last).map(|of| {
+        let texts = [&of.source, &of.medium, &of.campaign, &of.term, &of.content, &of.referrer_host];
+        (of.t_ms, texts.map(Clone::clone))
+    });
+    told.collect()
 }
 
 fn lines(lines: &[ripen_records::Line]) -> Vec<Line> {
@@ -297,7 +313,11 @@ fn said(model: &Model, decision: &Decision) -> Said {
                 "incomplete if anything is missing"
             );
             let (stage, missing) = (handover.stage.clone(), handover.missing.clone());
-            Changed::Sales(SalesStep::HandedOver { stage, missing, traits })
+            // What is no path is the key of a rule.
+            let path = |about: &Option<String>| about.clone().filter(|about| about.starts_with('/'));
+            let told = handover.history.iter();
+            let told = told.map(|of| (of.t_ms, of.event.clone(), path(&of.about), of.dwell_ms));
+            Changed::Sales(SalesStep::HandedOver { stage, missing, traits, history: told.collect() })
         }
         Change::Response(step) => Changed::Sales(SalesStep::Response {
             stage: step.stage.clone(),
@@ -320,9 +340,11 @@ fn said(model: &Model, decision: &Decision) -> Said {
             change,
             stage: model.stages.iter().position(|stage| stage.id == decision.stage).expect("a stage"),
             scores: decision.scores.iter().map(|score| score.milli).collect(),
+            labels: labels(&decision.scores),
+            touches: touches(&decision.touches),
             lines: lines(&decision.explanation.lines),
             facts: facts.filter(|name| decision.explanation.facts.contains(name)).cloned().collect(),
-            verdicts: decision.explanation.verdicts.iter().map(|verdict| verdict.id.clone()).collect(),
+            verdicts: verdicts(&decision.explanation.verdicts),
             expected_exit_ms: decision.expected_exit_at_ms,
             value_micros: decision.value_micros,
             expected_value_micros: decision.expected_value_micros,

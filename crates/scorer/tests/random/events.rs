@@ -97,9 +97,13 @@ fn activity(dice: &mut Dice, draft: &Draft, clock_ms: i64, number: i64) -> Activ
     let name = dice.pick(&NAMES);
     let is_page = name.starts_with("page");
     let path = dice.pick(&["/", "/things/1", "/things/2", "/things/3", "/shop", "/nowhere"]);
-    let page = Page { path: Some(Text::from(path)), ..Page::default() };
+    let host = dice.percent(30).then(|| Text::from("us.example"));
+    let referrer = ["https://us.example/things/1", "https://news.example/?q=1", "news.example"];
+    let referrer = dice.percent(30).then(|| Text::from(dice.pick(&referrer)));
+    let page = Page { path: Some(Text::from(path)), host, referrer, ..Page::default() };
     let session = if dice.percent(25) { Some(Text::from(dice.pick(&["s", "t"]))) } else { None };
-    let utm = Utm { source: Some(Text::from(dice.pick(&["vk", "mail"]))), ..Utm::default() };
+    let campaign = dice.percent(50).then(|| Text::from(dice.pick(&["", "spring"])));
+    let utm = Utm { source: Some(Text::from(dice.pick(&["vk", "mail"]))), campaign, ..Utm::default() };
     Activity {
         event_id: format!("event-{id}").into(),
         name: Text::from(name),
@@ -112,7 +116,7 @@ fn activity(dice: &mut Dice, draft: &Draft, clock_ms: i64, number: i64) -> Activ
         session,
         page: (is_page || dice.percent(15)).then_some(page),
         utm: dice.percent(30).then_some(utm),
-        properties: fields(dice, &["n", "m", "word", "flag", "tags", "criterion"]),
+        properties: fields(dice, &["n", "m", "word", "flag", "tags", "criterion", "dwell_seconds"]),
         traits: if dice.percent(35) { fields(dice, &["region", "revenue", "tags"]) } else { Vec::new() },
         input: Input { topic: Text::from("clicks"), partition: 0, offset: number },
     }
@@ -132,7 +136,7 @@ fn value(dice: &mut Dice, name: &str) -> Value<'static> {
     let text = |text: &'static str| Value::String(Text::from(text));
     let number = |micros: i64| Value::Number { micros };
     match name {
-        "n" | "m" if dice.percent(85) => number(dice.within(0, 5) * 1_000_000),
+        "n" | "m" | "dwell_seconds" if dice.percent(85) => number(dice.within(0, 5) * 1_000_000),
         "revenue" if dice.percent(85) => number(dice.number(&[-1, 0, 19_999_999, 20_000_000, 35_500_000])),
         "criterion" => text(dice.pick(&["budget", "need", "money", "timing", "other"])),
         "flag" => Value::Boolean(dice.percent(60)),

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use ripen_model::Model;
 use ripen_model::compiled::{Amount, Feedback, KeyPart, Reason, Recurrence, Rule, RuleOrigin, TraitSource};
 use ripen_model::expression::EventField;
-use ripen_records::{Activity, LeadId};
+use ripen_records::{Activity, LeadId, Text};
 
 use super::values::{Known, Seen, Stamp};
 
@@ -24,7 +24,16 @@ pub(crate) struct Accepted {
     pub(crate) matches: Vec<Match>,
     /// The traits that it carries, by place.
     pub(crate) traits: Vec<(usize, Known)>,
+    touch: Option<Texts>,
+    path: Option<String>,
+    dwell_ms: Option<i64>,
 }
+
+/// Source, medium, campaign, term, content, the referrer's host.
+pub(crate) type Texts = [Option<String>; 6];
+
+/// An activity as the hand-over tells it: instant, name, path, dwell.
+pub(crate) type Told = (i64, String, Option<String>, Option<i64>);
 
 /// One rule that an activity, or the visit that it began, matches.
 #[derive(Debug, Clone)]
@@ -122,7 +131,9 @@ impl History {
         matches.extend(matched(&seen, t_ms, id, is_known, now_ms));
         let traits = carried(&seen);
         let name = activity.name.to_string();
-        self.accepted.push(Accepted { name, t_ms, id, matches, traits });
+        let (touch, dwell_ms) = (touch(activity), dwell_ms(&seen));
+        let path = activity.page.as_ref().and_then(|page| Some((**page.path.as_ref()?).to_owned()));
+        self.accepted.push(Accepted { name, t_ms, id, matches, traits, touch, path, dwell_ms });
         Ok(())
     }
 
@@ -285,6 +296,32 @@ fn sealed_at_ms(model: &Model, rule: &Rule, t_ms: i64) -> Option<i64> {
     Some(ends.min()? + model.time.late_accept_ms + DAY_MS)
 }
 
+/// What says where the lead came from: a campaign, or a page of another host.
+fn touch(activity: &Activity<'_>) -> Option<Texts> {
+    let present = |text: &Option<Text<'_>>| Some(text.as_ref()?.to_string()).filter(|text| !text.is_empty());
+    let mut texts = Texts::default();
+    if let Some(utm) = &activity.utm {
+        texts = [&utm.source, &utm.medium, &utm.campaign, &utm.term, &utm.content, &None].map(present);
+    }
+    if let Some(page) = &activity.page {
+        let host = present(&page.referrer).and_then(|referrer| {
+            let (_, rest) = referrer.split_once("://")?;
+            Some(rest.split(['/', '?', '#']).next()?.to_owned()).filter(|host| !host.is_empty())
+        });
+        let own = present(&page.host);
+        texts[5] = host.filter(|host| own.is_some_and(|own| own != *host));
+    }
+    texts.iter().any(Option::is_some).then_some(texts)
+}
+
+/// How long the page was looked at.
+fn dwell_ms(seen: &Seen<'_>) -> Option<i64> {
+    seen.model.properties.iter().find(|name| *name == "dwell_seconds")?;
+    let field = seen.activity.properties.iter().find(|field| *field.name == *"dwell_seconds")?;
+    let micros = Known::of(&field.value)?.number()?;
+    (micros >= 0).then_some(micros / 1_000)
+}
+
 /// The stored traits that a record carries: of each the first present source.
 fn carried(seen: &Seen<'_>) -> Vec<(usize, Known)> {
     use ripen_model::expression::EventField::{Property, RecordTrait};
@@ -382,6 +419,25 @@ impl History {
             (*place == ix).then_some(((found.t_ms, found.id), value))
         });
         carried.chain(kept).max_by_key(|(order, _)| *order).map(|(_, value)| value.clone())
+    }
+
+    /// The first and the last touch in the order of events.
+    pub(crate) fn touches(&self) -> Vec<(i64, Texts)> {
+        let touches = self.accepted.iter().filter_map(|of| Some(((of.t_ms, of.id), of.touch.as_ref()?)));
+        // Of one that came again, the one that came first.
+        let first = touches.clone().min_by_key(|(order, _)| *order);
+        let last = touches.rev().max_by_key(|(order, _)| *order);
+        first.into_iter().chain(last).map(|((t_ms, _), texts)| (t_ms, texts.clone())).collect()
+    }
+
+    /// The latest activities, as many as the hand-over asks for, in the order of events.
+    pub(crate) fn told(&self, model: &Model) -> Vec<Told> {
+        let most = model.handover.as_ref().map_or(0, |handover| usize::from(handover.history));
+        let latest = &self.accepted[self.accepted.len().saturating_sub(most)..];
+        let told = latest.iter().map(|of| (of.t_ms, of.name.clone(), of.path.clone(), of.dwell_ms));
+        let mut told: Vec<Told> = told.collect();
+        told.sort_by_key(|(t_ms, ..)| *t_ms);
+        told
     }
 
     /// Feedbacks, each with its event time.

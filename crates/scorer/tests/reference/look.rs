@@ -5,7 +5,7 @@ use ripen_model::compiled::RuleOrigin;
 use ripen_model::expression::LeadTest;
 use ripen_records::Cause;
 
-use super::history::Accepted;
+use super::history::{Accepted, Texts};
 use super::reading::{Evidence, Line, Place, Reading};
 use super::sales::{self, Sales, Step};
 
@@ -34,9 +34,12 @@ pub(crate) struct Decided {
     pub(crate) change: Changed,
     pub(crate) stage: usize,
     pub(crate) scores: Vec<i64>,
+    pub(crate) labels: Vec<Option<String>>,
+    pub(crate) touches: Vec<(i64, Texts)>,
     pub(crate) lines: Vec<Line>,
     pub(crate) facts: Vec<String>,
-    pub(crate) verdicts: Vec<String>,
+    /// Each with its reason.
+    pub(crate) verdicts: Vec<(String, Option<String>)>,
     pub(crate) expected_exit_ms: Option<i64>,
     pub(crate) value_micros: i64,
     pub(crate) expected_value_micros: Option<i64>,
@@ -228,17 +231,17 @@ fn told(
 ) -> Vec<Decided> {
     let model = &evidence.model;
     let reading = Reading { evidence, at_ms, place: memory.place() };
-    let verdicts = model.verdicts.iter().enumerate().filter(|(ix, _)| reading.verdict(*ix));
-    let verdicts: Vec<String> = verdicts.map(|(_, verdict)| verdict.id.clone()).collect();
     let decide = |change| Decided {
         at_ms,
         cause,
         change,
         stage: memory.stage,
         scores: (0..model.scores.len()).map(|score| reading.score(score)).collect(),
+        labels: reading.labels(),
+        touches: evidence.history.touches(),
         lines: reading.lines(),
         facts: reading.facts(),
-        verdicts: verdicts.clone(),
+        verdicts: reading.verdicts(),
         expected_exit_ms,
         value_micros: evidence.history.brought(),
         expected_value_micros: reading.expected_value(),

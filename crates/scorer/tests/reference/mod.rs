@@ -16,7 +16,7 @@ use ripen_model::Model;
 use ripen_records::{Activity, LeadId};
 
 use history::History;
-pub(crate) use history::Refusal;
+pub(crate) use history::{Refusal, Texts};
 pub(crate) use look::{Changed, Decided};
 use look::{Memory, Why};
 use reading::{Evidence, Reading};
@@ -124,10 +124,12 @@ pub(crate) struct Standing {
     pub(crate) last_ms: i64,
     pub(crate) stage: String,
     pub(crate) scores: Vec<i64>,
+    pub(crate) labels: Vec<Option<String>>,
     pub(crate) lines: Vec<reading::Line>,
     pub(crate) facts: Vec<String>,
     pub(crate) audiences: Vec<String>,
-    pub(crate) verdicts: Vec<String>,
+    /// Each with its reason.
+    pub(crate) verdicts: Vec<(String, Option<String>)>,
     pub(crate) is_handed_over: bool,
     pub(crate) response: Option<String>,
     pub(crate) expected_exit_ms: Option<i64>,
@@ -218,16 +220,14 @@ impl Reference {
             last_ms: lead.last_ms,
             stage: self.model.stages[lead.memory.stage].id.clone(),
             scores: (0..self.model.scores.len()).map(|score| reading.score(score)).collect(),
+            labels: reading.labels(),
             lines: reading.lines(),
             facts: reading.facts(),
             audiences: {
                 let audiences = self.model.audiences.iter().zip(&lead.memory.audiences);
                 audiences.filter(|(_, is_in)| **is_in).map(|(audience, _)| audience.name.clone()).collect()
             },
-            verdicts: {
-                let verdicts = self.model.verdicts.iter().enumerate().filter(|(ix, _)| reading.verdict(*ix));
-                verdicts.map(|(_, verdict)| verdict.id.clone()).collect()
-            },
+            verdicts: reading.verdicts(),
             is_handed_over: lead.memory.sales.is_handed_over(),
             response: lead.memory.sales.response(),
             expected_exit_ms: is_last.then(|| lead.expected_exit()).flatten(),

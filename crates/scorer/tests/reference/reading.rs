@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use num_bigint::BigInt;
 use ripen_model::Model;
-use ripen_model::compiled::{Amount, FitTable, VerdictHolds};
+use ripen_model::compiled::{Amount, FitTable, Reason, VerdictHolds};
 use ripen_model::expression::{Comparison, Expression, LeadPredicate, LeadTest, Measure};
 use ripen_records::LineKind;
 
@@ -356,6 +356,30 @@ impl<'a> Reading<'a> {
             VerdictHolds::Fact(fact) => self.fact(fact.ix()),
             VerdictHolds::While(when) => self.holds(when),
         }
+    }
+
+    /// Verdicts that hold, each with its reason: the model's, or what its event carried.
+    pub(crate) fn verdicts(&self) -> Vec<(String, Option<String>)> {
+        let verdicts = self.model().verdicts.iter().enumerate().filter(|(ix, _)| self.verdict(*ix));
+        let told = verdicts.map(|(_, verdict)| {
+            let reason = match &verdict.reason {
+                Reason::Stated(reason) => Some(reason.clone()),
+                Reason::Read(_, place) => self.stored_trait(place.ix()).map(Known::words),
+            };
+            (verdict.id.clone(), reason)
+        });
+        told.collect()
+    }
+
+    /// Of each score the label of the highest bound that it has reached.
+    pub(crate) fn labels(&self) -> Vec<Option<String>> {
+        let scores = self.model().scores.iter().enumerate();
+        let told = scores.map(|(ix, score)| {
+            let milli = self.score(ix);
+            let reached = score.labels.iter().filter(|(from_milli, _)| *from_milli <= milli);
+            reached.max_by_key(|(from_milli, _)| *from_milli).map(|(_, label)| label.clone())
+        });
+        told.collect()
     }
 
     pub(crate) fn stored_trait(&self, ix: usize) -> Option<&'a Known> {

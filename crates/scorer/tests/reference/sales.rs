@@ -5,7 +5,7 @@ use ripen_model::Model;
 use ripen_model::compiled::{Hours, Response, TraitIx};
 use ripen_records::ResponseState;
 
-use super::history::Accepted;
+use super::history::{Accepted, Told};
 use super::reading::Reading;
 
 const MINUTE_MS: i64 = 60_000;
@@ -31,7 +31,7 @@ struct Clock {
 /// A step of the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    HandedOver { stage: String, missing: Vec<String>, traits: Vec<(String, String)> },
+    HandedOver { stage: String, missing: Vec<String>, traits: Vec<(String, String)>, history: Vec<Told> },
     Response { stage: String, state: ResponseState, escalation: usize, due_ms: Option<i64> },
 }
 
@@ -115,7 +115,8 @@ pub(crate) fn follow(
         let asked = handover.require.iter().chain(&handover.enrich);
         let traits = asked.filter_map(|ix| Some((name(ix), reading.stored_trait(ix.ix())?.words())));
         let stage = model.stages[stage].id.clone();
-        steps.push(Step::HandedOver { stage, missing, traits: traits.collect() });
+        let history = reading.evidence.history.told(model);
+        steps.push(Step::HandedOver { stage, missing, traits: traits.collect(), history });
         sales.stay = Some((since_ms, true));
     }
     if let Some(response) = &model.stages[stage].response

@@ -199,6 +199,9 @@ impl Author<'_> {
             entries.push("enrich: [revenue, tags]".to_owned());
             entries.push(format!("max_wait: {}", self.duration(1, 8)));
         }
+        if self.dice.percent(60) {
+            entries.push(format!("history: {}", self.dice.number(&[1, 4, 20])));
+        }
         entries
     }
 

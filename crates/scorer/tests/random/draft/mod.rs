@@ -82,7 +82,7 @@ const TRAITS: [&str; 9] = [
     "'north' in traits.tags",
     "traits.revenue > traits.region",
 ];
-const WHERE: [&str; 22] = [
+const WHERE: [&str; 23] = [
     "properties.n >= 2",
     "properties.n != 3",
     "properties.n == properties.m",
@@ -105,6 +105,7 @@ const WHERE: [&str; 22] = [
     "visit.seconds < 90.5",
     "has(visit.gap_days) && visit.gap_days < 0.25",
     "visit.number == 2",
+    "properties.dwell_seconds >= 2",
 ];
 const KEYS: [&str; 12] = [
     "page.path",
