@@ -92,6 +92,22 @@ fn concept_114_points_and_thresholds_hold_at_once() {
 }
 
 #[test]
+fn what_the_crm_has_cleared_is_not_counted_again() {
+    let before = format!("{BEFORE}feedback:\n  lost: {{clear: [interest]}}\n");
+    check(
+        &before,
+        "0h page_view /a; 1h page_view /b; 1h lost; 2h page_view /c; 48h tick",
+        &before.replace("half_life: 1d", "half_life: 12h"),
+        expect![[r#"
+            0d01:00:00.000 #1 new → warm, activity: interest 15.772 total 2, leaves at 0d16:46:44.642
+            0d01:00:00.000 #2 warm → new, feedback: total 2
+            ends as new, interest 2.119, total 3
+            is new interest 561 total 3000
+        "#]],
+    );
+}
+
+#[test]
 fn a_changed_half_life_counts_held_keys_again_and_carries_the_rest() {
     check(
         BEFORE,

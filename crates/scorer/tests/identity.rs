@@ -56,6 +56,23 @@ fn concept_3_an_activity_that_both_remember_counts_once() {
 }
 
 #[test]
+fn the_older_copy_of_an_activity_is_taken_back_with_its_key_and_its_visit() {
+    let visits = MODEL.replace(
+        "rules:",
+        "rules:\n  - {id: day, event: visit_started, points: {total: 1000}, once_per: [day], max: 2}\n  - {id: visit, event: visit_started, points: {total: 100}}",
+    );
+    check(
+        &visits,
+        "0h page_view /a id=p; 1h page_view /b id=p lead=user:1; 2h link to=user:1",
+        expect![[r#"
+        0d02:00:00.000 #1 is merged into user:1, merge
+        gone
+        user:1 ends as new, interest 4.858, total 1101
+    "#]],
+    );
+}
+
+#[test]
 fn a_shared_device_does_not_fuse_its_visitors() {
     check(
         MODEL,
