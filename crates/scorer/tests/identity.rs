@@ -56,6 +56,22 @@ fn concept_3_an_activity_that_both_remember_counts_once() {
 }
 
 #[test]
+fn an_erasure_of_the_survivor_reaches_the_ids_that_it_has_absorbed() {
+    check(
+        MODEL,
+        "0h ping; 0h ping lead=email:e; 1h link to=email:e; 2h link lead=email:e to=user:1; 3h erase lead=user:1
+         4h ping; 5h ping lead=email:e; 6h ping lead=user:1",
+        expect![[r#"
+            0d01:00:00.000 #1 is merged into email:e, merge
+            0d02:00:00.000 email:e #1 is merged into user:1, merge
+            ends as new, total 10
+            email:e ends as new, total 10
+            user:1 ends as new, total 10
+        "#]],
+    );
+}
+
+#[test]
 fn the_older_copy_of_an_activity_is_taken_back_with_its_key_and_its_visit() {
     let visits = MODEL.replace(
         "rules:",

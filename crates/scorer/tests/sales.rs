@@ -56,6 +56,56 @@ fn concept_59_a_lead_that_nobody_answers_is_overdue_and_escalated() {
 }
 
 #[test]
+fn of_two_response_clocks_the_older_one_goes_on() {
+    check(
+        DEALER,
+        "0h form_submit lead=user:2 form=test_drive phone=79001234567 origin=server
+         1m form_submit lead=user:1 form=test_drive phone=79001234567 origin=server
+         4m alias lead=user:2 to=user:1
+         9m tick",
+        expect![[r#"
+            0d00:00:00.000 user:2 #1 visitor → sql past nurture, activity: intent 60, leaves at 4d18:07:11.629
+            0d00:00:00.000 user:2 #2 enters suppress_ads, activity
+            0d00:01:00.000 user:1 #1 visitor → sql past nurture, activity: intent 60, leaves at 4d18:08:11.629
+            0d00:01:00.000 user:1 #2 enters suppress_ads, activity
+            0d00:02:00.000 user:2 #3 handed over in sql without region, timer: [phone] after 1
+            0d00:02:00.000 user:2 #4 sql is Open, timer, due 0d00:07:00.000
+            0d00:03:00.000 user:1 #3 handed over in sql without region, timer: [phone] after 1
+            0d00:03:00.000 user:1 #4 sql is Open, timer, due 0d00:08:00.000
+            0d00:04:00.000 user:2 #5 leaves suppress_ads, merge
+            0d00:04:00.000 user:2 #6 is merged into user:1, merge
+            0d00:07:00.000 user:1 #5 sql is Overdue, timer, due 0d00:17:00.000
+            gone
+            user:1 ends as sql, intent 59.923
+            user:2 gone
+        "#]],
+    );
+}
+
+#[test]
+fn a_lead_that_was_handed_over_under_either_id_is_not_handed_over_again() {
+    check(
+        DEALER,
+        "0h form_submit lead=user:2 form=test_drive phone=79001234567 origin=server
+         3m form_submit lead=user:1 form=test_drive phone=79001234567 origin=server
+         4m alias lead=user:2 to=user:1
+         5m identify lead=user:1 traits.region=Moscow",
+        expect![[r#"
+            0d00:00:00.000 user:2 #1 visitor → sql past nurture, activity: intent 60, leaves at 4d18:07:11.629
+            0d00:00:00.000 user:2 #2 enters suppress_ads, activity
+            0d00:02:00.000 user:2 #3 handed over in sql without region, timer: [phone] after 1
+            0d00:02:00.000 user:2 #4 sql is Open, timer, due 0d00:07:00.000
+            0d00:03:00.000 user:1 #1 visitor → sql past nurture, activity: intent 60, leaves at 4d18:10:11.629
+            0d00:03:00.000 user:1 #2 enters suppress_ads, activity
+            0d00:04:00.000 user:2 #5 leaves suppress_ads, merge
+            0d00:04:00.000 user:2 #6 is merged into user:1, merge
+            user:1 ends as sql, intent 59.981, fit 20
+            user:2 gone
+        "#]],
+    );
+}
+
+#[test]
 fn concept_57_nothing_is_handed_over_without_what_sales_needs() {
     check(
         DEALER,
