@@ -437,12 +437,11 @@ fn a_lead_of_many_activities_stays_small() {
 }
 
 #[test]
-fn records_that_are_not_executed_yet_are_refused_by_name() {
+fn what_is_nobodys_is_ignored_or_refused_by_name() {
     let mut shard = story::shard(&story::model(MODEL));
     let point = ripen_records::ActivityRecord::Point(ripen_records::Point { root: "user:1".into() });
-    let refused = shard.apply("anon:1", &point, 0, &mut ripen_scorer::Budget::new(1), &mut Vec::new());
-    expect!["records of kind point are not executed yet"]
-        .assert_eq(&refused.expect_err("refused").to_string());
+    let ignored = shard.apply("anon:1", &point, 0, &mut ripen_scorer::Budget::new(1), &mut Vec::new());
+    assert_eq!(ignored, Ok(ripen_scorer::Applied::Ignored));
     let step = &story::steps("0h ping lead=nobody")[0];
     let refused = shard.apply("nobody", &step.record, 0, &mut ripen_scorer::Budget::new(1), &mut Vec::new());
     expect!["the record's key is no lead id: lead id has no known kind"]
