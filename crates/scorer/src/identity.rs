@@ -234,6 +234,7 @@ impl Work {
             if !Arc::ptr_eq(was, &active.plan) {
                 let at_ms = active.switched_ms.max(absorbed.last_ms);
                 active.mapping_of(transfer.epoch)?.convert(was, &active.plan, &mut absorbed, at_ms);
+                absorbed.last_ms = at_ms;
             }
         }
         let plan = &*active.plan;
@@ -244,7 +245,9 @@ impl Work {
             Some(touched) => touched,
             None if has_life => {
                 let erased_ms = overlay.get(key).map_or(NEVER, |touched| touched.lead.erased_ms);
-                let touched = overlay.begin(key, lead_id, absorbed.born_ms, active.epoch);
+                // Lives of one id are told apart by their births: one after an erasure began after it.
+                let born_ms = if erased_ms == NEVER { i64::MIN } else { erased_ms + 1 }.max(absorbed.born_ms);
+                let touched = overlay.begin(key, lead_id, born_ms, active.epoch);
                 touched.lead.erased_ms = erased_ms;
                 touched
             }

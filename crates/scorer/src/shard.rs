@@ -27,6 +27,10 @@ const LATEST_MS: i64 = 1 << 46;
 /// Leads that one tick brings to another model: some milliseconds of work.
 const SWEPT_PER_TICK: usize = 256;
 
+/// Models before the active one that are kept when no lead of the partition stands under them any more: a lead may be on
+/// its way from a partition that is behind. One that is this many activations behind has not run for months.
+const OLDER_KEPT: usize = 16;
+
 /// No event time lies before this.
 pub(crate) const EARLIEST_MS: i64 = -LATEST_MS;
 
@@ -47,8 +51,10 @@ pub(crate) struct Active {
     pub(crate) plan: Arc<Plan>,
     /// The instant from which on it holds, ms UTC.
     pub(crate) switched_ms: i64,
-    /// Models that leads may still stand under.
+    /// Models that leads may still stand under, here or on their way from a partition that has not come to the switch.
     pub(crate) older: Vec<Older>,
+    /// Whether all leads of this partition stand under the active model.
+    pub(crate) is_swept: bool,
 }
 
 /// A model that held before.
@@ -62,7 +68,7 @@ pub(crate) struct Older {
 
 impl Active {
     fn new(epoch: u32, plan: Arc<Plan>, switched_ms: i64) -> Active {
-        Active { epoch, plan, switched_ms, older: Vec::new() }
+        Active { epoch, plan, switched_ms, older: Vec::new(), is_swept: true }
     }
 
     /// The model that a lead of this epoch was written under.
@@ -91,7 +97,7 @@ impl Active {
             plan: Arc::clone(was),
             mapping: Arc::new(Mapping::new(was, &plan)),
         });
-        Active { older: older.collect(), ..Active::new(epoch, plan, switched_ms) }
+        Active { older: older.collect(), is_swept: false, ..Active::new(epoch, plan, switched_ms) }
     }
 }
 
@@ -251,10 +257,13 @@ impl Shard {
             active = Some(next(active.as_ref(), epoch, Arc::clone(model), switched_ms));
         }
         self.active = active;
-        self.committed_active.clone_from(&self.active);
         self.work.forget_pages();
         self.work.forget_stale();
-        self.work.arm_restored()
+        if let Some(active) = &mut self.active {
+            active.is_swept = self.work.arm_restored(active.epoch)?;
+        }
+        self.committed_active.clone_from(&self.active);
+        Ok(())
     }
 
     /// Activates a model, the one that `switch` names. Staged. The switch's record is applied first, until it
@@ -374,7 +383,7 @@ impl Shard {
     /// The earliest deadline, ms UTC; it may turn out to be one that nobody waits for any more. While leads are being
     /// brought to another model, it is at once.
     pub fn next_deadline(&self) -> Option<i64> {
-        let sweeps = self.active.as_ref().is_some_and(|active| !active.older.is_empty());
+        let sweeps = self.active.as_ref().is_some_and(|active| !active.is_swept);
         let sweep_ms = sweeps.then(|| self.work.clock_ms.saturating_add(1));
         [self.work.timers.next_ms(), sweep_ms].into_iter().flatten().min()
     }
@@ -401,12 +410,14 @@ impl Shard {
         self.work.alive
     }
 
-    /// Brings some leads of older models to the active one; the older models are forgotten when none is left.
+    /// Brings some leads of older models to the active one.
     fn sweep(&mut self, out: &mut Vec<Decision>) -> Result<Applied, Refused> {
-        if let Some(active) = self.active.as_mut().filter(|active| !active.older.is_empty())
+        if let Some(active) = self.active.as_mut().filter(|active| !active.is_swept)
             && self.work.sweep(active, SWEPT_PER_TICK, out)?
         {
-            active.older.clear();
+            active.is_swept = true;
+            let beyond = active.older.len().saturating_sub(OLDER_KEPT);
+            active.older.drain(..beyond);
         }
         Ok(Applied::Ticked)
     }

@@ -101,15 +101,17 @@ impl Work {
         self.alive += usize::from(is_alive);
     }
 
-    /// Arms the deadlines of all committed leads.
-    pub(crate) fn arm_restored(&mut self) -> Result<(), StateError> {
+    /// Arms the deadlines of all committed leads; whether all of them stand under the model of `epoch`.
+    pub(crate) fn arm_restored(&mut self, epoch: u32) -> Result<bool, StateError> {
+        let mut is_swept = true;
         let timers = self.base.iter().map(|entry| {
-            let deadline_ms = layout::header(entry.value())?.deadline_ms;
-            Ok(Timer { deadline_ms, key: *entry.key() })
+            let header = layout::header(entry.value())?;
+            is_swept &= header.epoch == epoch;
+            Ok(Timer { deadline_ms: header.deadline_ms, key: *entry.key() })
         });
         let timers: Vec<Timer> = timers.collect::<Result<_, StateError>>()?;
         self.timers.restore(timers.into_iter());
-        Ok(())
+        Ok(is_swept)
     }
 
     /// Fires what is due at the clock; false if the budget ended first.
@@ -195,7 +197,7 @@ impl Work {
         key: LeadKey,
         out: &mut Vec<Decision>,
     ) -> Result<bool, StateError> {
-        if active.older.is_empty() {
+        if active.is_swept {
             return Ok(false);
         }
         let Work { overlay, base, scratch, clock_ms, historical, .. } = self;
@@ -415,12 +417,13 @@ impl Work {
                 self.sealed.push((touched.key, None));
                 continue;
             }
-            // What has changed stands under the active model: `refresh` comes first, everywhere.
-            evidence::prune(&mut lead.evidence, &active.plan.slots, lead.last_ms);
+            // What was changed before a switch in the same transaction stands under the model of then.
+            let plan = active.plan_of(lead.epoch).unwrap_or(&active.plan);
+            evidence::prune(&mut lead.evidence, &plan.slots, lead.last_ms);
             if lead.erased_ms.saturating_add(ERASURE_MS) < lead.last_ms {
                 lead.erased_ms = NEVER;
             }
-            encoding.encode(&active.plan, lead);
+            encoding.encode(plan, lead);
             write(&lead.id, Some(&encoding.bytes));
             self.sealed.push((touched.key, Some(encoding.bytes.as_slice().into())));
         }
@@ -440,7 +443,7 @@ impl Work {
         self.forget_stage();
         if self.timers.wants_sweep(self.base.len()) {
             // Committed bytes have been read before; a header that cannot be read keeps its timers unswept.
-            self.arm_restored().unwrap_or_default();
+            let _ = self.arm_restored(active.epoch);
         }
     }
 

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use expect_test::{Expect, expect};
-use ripen_records::Change;
-use ripen_scorer::{LeadReader, Shard};
+use ripen_records::{Change, decode_activity};
+use ripen_scorer::{Applied, Budget, LeadReader, Shard};
 
 const BEFORE: &str = r#"
 apiVersion: ripen/v1
@@ -209,4 +209,56 @@ fn a_longer_life_of_a_fact_holds_at_once() {
         is hot interest 21649 total 5000
     "#]],
     );
+}
+
+#[test]
+fn an_activity_and_a_switch_in_one_transaction_are_as_in_two() {
+    let (before, after) =
+        (story::model(BEFORE), story::model(&BEFORE.replace("half_life: 1d", "half_life: 12h")));
+    let run = |commits_between: bool| {
+        let mut shard = story::shard(&before);
+        let mut decisions = Vec::new();
+        for step in story::steps("0h page_view /a; 25h form; 26h page_view /c") {
+            let _ = story::apply(&mut shard, &step, &mut decisions);
+        }
+        if commits_between {
+            shard.commit();
+        }
+        let switch = story::switch_to(&after, 2);
+        shard.switch(&switch, Arc::clone(&after)).expect("another model");
+        shard.commit();
+        let bytes: Vec<Box<[u8]>> = shard.base().iter().map(|entry| entry.value().clone()).collect();
+        bytes
+    };
+    assert_eq!(run(false), run(true));
+}
+
+#[test]
+fn a_lead_that_comes_late_from_under_an_older_model_is_converted() {
+    let (before, after) =
+        (story::model(BEFORE), story::model(&BEFORE.replace("half_life: 1d", "half_life: 12h")));
+    let (mut sender, mut receiver, mut decisions) =
+        (story::shard(&before), story::shard(&before), Vec::new());
+    for step in story::steps("0h page_view /a; 1h ping") {
+        let _ = story::apply(&mut sender, &step, &mut decisions);
+    }
+    let link = &story::steps("2h link to=user:1")[0];
+    let _ = sender.apply(&link.lead, &link.record, link.arrival_ms, &mut Budget::new(9), &mut decisions);
+    let transfer = sender.take_sent().pop().expect("a transfer");
+    // The receiver has been under the new model for long: none of its own leads stands under the older one.
+    let mut switch = story::switch_to(&after, 2);
+    switch.at_ms = story::START_MS + 48 * 3_600_000;
+    receiver.switch(&switch, Arc::clone(&after)).expect("another model");
+    let _ = story::apply(&mut receiver, &story::steps("48h tick")[0], &mut decisions);
+    receiver.commit();
+    assert_eq!(receiver.next_deadline(), None, "nothing is left to do");
+    let record = decode_activity(&transfer.value).expect("of our own");
+    let late_ms = switch.at_ms + 3_600_000;
+    let applied = receiver.apply(&transfer.lead_id, &record, late_ms, &mut Budget::new(9), &mut decisions);
+    assert_eq!(applied, Ok(Applied::Merged));
+    receiver.commit();
+    let view = receiver.lead("user:1", late_ms).expect("readable").expect("a lead");
+    let scores: Vec<String> =
+        view.scores.iter().map(|score| format!("{} {}", score.name, score.milli)).collect();
+    expect!["interest 1443 total 2000"].assert_eq(&scores.join(" "));
 }

@@ -156,6 +156,24 @@ fn concept_85_erasure_ends_the_life_under_every_id_and_what_was_under_way_is_dro
     );
 }
 
+#[test]
+fn lives_of_one_id_have_births_of_their_own() {
+    // Both lives of the user begin with a lead that was born at the same instant.
+    let (_, decisions, _) = story::run(
+        &story::model(MODEL),
+        "0h form lead=anon:a; 0h form lead=anon:b
+         1h link lead=anon:a to=user:1
+         2h erase lead=user:1
+         3h link lead=anon:b to=user:1",
+    );
+    let of_user = decisions.iter().filter(|decision| decision.lead == "user:1");
+    let mut ids: Vec<&str> = of_user.map(|decision| decision.id.as_str()).collect();
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!((count, ids.len()), (3, 3), "entered, erased, entered again");
+}
+
 /// Rules of every recurrence, caps, a cleared score, facts: what has to come out the same however a person is split.
 const WIDE: &str = r#"
 apiVersion: ripen/v1
