@@ -1,10 +1,13 @@
 //! The models that came through the log, compiled, by their hash.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use ripen_model::Model;
+use ripen_model::{Model, ModelErrors};
 use tracing::error;
+
+/// Models of this process by BLAKE3 of their files: however many workers read one, it is compiled and kept once.
+static COMPILED: Mutex<BTreeMap<[u8; 32], Weak<Model>>> = Mutex::new(BTreeMap::new());
 
 /// Every model of `ripen.models.v1`. A service knows models from that topic only, never from a file.
 #[derive(Debug, Default)]
@@ -23,9 +26,8 @@ impl Models {
             return;
         };
         let text = String::from_utf8_lossy(file);
-        match ripen_model::compile(hash, &text) {
+        match compile(hash, &text) {
             Ok(model) => {
-                let model = Arc::new(model);
                 self.by_hash.insert(hash.to_owned(), Arc::clone(&model));
                 self.newest = Some(model);
             }
@@ -47,4 +49,18 @@ impl Models {
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Model>> {
         self.by_hash.values()
     }
+}
+
+fn compile(hash: &str, text: &str) -> Result<Arc<Model>, ModelErrors> {
+    let file = *blake3::hash(text.as_bytes()).as_bytes();
+    // Nothing panics while it holds the lock.
+    let known = || COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(model) = known().get(&file).and_then(Weak::upgrade) {
+        return Ok(model);
+    }
+    let model = Arc::new(ripen_model::compile(hash, text)?);
+    let mut known = known();
+    known.retain(|_, model| model.strong_count() > 0);
+    known.insert(file, Arc::downgrade(&model));
+    Ok(model)
 }
