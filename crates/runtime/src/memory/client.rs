@@ -286,6 +286,8 @@ impl Log for MemoryClient {
     }
 
     fn abort(&mut self) -> Result<(), LogError> {
+        // What has been committed, answered or not, cannot be aborted.
+        self.check_open(Call::Abort)?;
         self.end(Call::Abort, false)
     }
 
