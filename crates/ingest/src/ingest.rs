@@ -1,8 +1,9 @@
 //! The order in which a record is looked at: size, UTF-8, depth, JSON, envelope; then, for each message: type,
 //! ids, user agent, times.
 //!
-//! Whatever fails first decides; everything before the JSON parser is linear in the record's bytes and needs
-//! no memory, so that hostile records cost little.
+//! Whatever fails first decides. The parser's quick path gives up beyond the depth and the general one is asked only
+//! once the depth is known; everything up to there is linear in the record's bytes and needs no memory, so that
+//! hostile records cost little.
 
 use std::borrow::Cow;
 
@@ -121,14 +122,14 @@ impl Ingest {
             }
         };
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if json::is_deeper_than(text, self.limits.depth) {
-            return Err((DeadReason::TooDeep, format!("over {} levels", self.limits.depth).into()));
-        }
         let mut message = Message::new(text, &self.properties, &self.traits);
-        match json::read_object(text, &mut message) {
-            Ok(Shape::Object) => {}
-            Ok(Shape::Other) => return Err((DeadReason::WrongShape, "not an object".into())),
-            Err(error) => return Err(unreadable(&error)),
+        match json::read_bounded(text, self.limits.depth, &mut message) {
+            None => {
+                return Err((DeadReason::TooDeep, format!("over {} levels", self.limits.depth).into()));
+            }
+            Some(Ok(Shape::Object)) => {}
+            Some(Ok(Shape::Other)) => return Err((DeadReason::WrongShape, "not an object".into())),
+            Some(Err(error)) => return Err(unreadable(&error)),
         }
         if message.batch.is_absent() {
             let reader = Reader { arrival: self.arrival, page: self.page, max_future_ms: self.max_future_ms };

@@ -188,7 +188,20 @@ pub(crate) fn read_object<'de, M: Members<'de>>(
     json: &'de str,
     members: &mut M,
 ) -> Result<Shape, serde_json::Error> {
-    scan::read_object(json, members).or_else(|scan::Odd| read_generally(json, members))
+    scan::read_object(json, scan::LEVELS, members).or_else(|scan::Odd| read_generally(json, members))
+}
+
+/// [`read_object`] of a text of at most `depth` levels; `None` if it is deeper.
+pub(crate) fn read_bounded<'de, M: Members<'de>>(
+    json: &'de str,
+    depth: usize,
+    members: &mut M,
+) -> Option<Result<Shape, serde_json::Error>> {
+    match scan::read_object(json, depth, members) {
+        Ok(shape) => Some(Ok(shape)),
+        Err(scan::Odd) if is_deeper_than(json, depth) => None,
+        Err(scan::Odd) => Some(read_generally(json, members)),
+    }
 }
 
 fn read_generally<'de, M: Members<'de>>(json: &'de str, members: &mut M) -> Result<Shape, serde_json::Error> {
@@ -386,12 +399,7 @@ fn canonical_number(json: &str) -> &str {
 
 /// Whether arrays and objects are nested deeper than `limit`, without recursion. Exact for JSON; for anything
 /// else it only has to end.
-pub(crate) fn is_deeper_than(json: &str, limit: usize) -> bool {
-    // Most records open fewer brackets than the limit altogether: counting them is one vectorised pass.
-    let opened: usize = json.as_bytes().chunks(OPENERS_BYTES).map(count_openers).sum();
-    if opened <= limit {
-        return false;
-    }
+fn is_deeper_than(json: &str, limit: usize) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
     for byte in json.bytes() {
         match byte {
@@ -409,14 +417,6 @@ pub(crate) fn is_deeper_than(json: &str, limit: usize) -> bool {
         }
     }
     false
-}
-
-/// Whole vectors, and at most 255 bytes, so that the count fits the lane of one.
-const OPENERS_BYTES: usize = 224;
-
-/// For at most [`OPENERS_BYTES`].
-fn count_openers(chunk: &[u8]) -> usize {
-    usize::from(chunk.iter().map(|byte| u8::from((byte | 0x20) == b'{')).sum::<u8>())
 }
 
 #[cfg(test)]
@@ -440,6 +440,39 @@ pub(crate) mod tests {
             ("[[[[", 3, true),
         ] {
             assert_eq!(is_deeper_than(json, limit), expect, "{json} over {limit}");
+        }
+    }
+
+    #[test]
+    fn both_ways_of_reading_know_the_same_depth() {
+        for (json, depth) in [
+            ("{}", 1),
+            (r#"{"a":{}}"#, 2),
+            (r#"{"a":[]}"#, 2),
+            (r#"{"a":[{"b":1}]}"#, 3),
+            (r#"{"a":[[],{"b":[]}],"c":2}"#, 4),
+            (r#"{"o":{"o":{"a":[1]}}}"#, 4),
+            (r#"{"\u006f":{"o":{"a":[1]}}}"#, 4),
+            (r#"{"o":{"s":{}},"s":[[[]]]}"#, 4),
+        ] {
+            for limit in 0..6 {
+                let read = read_bounded(json, limit, &mut Entered);
+                let expect = (depth <= limit).then_some(Shape::Object);
+                assert_eq!(read.map(|read| read.unwrap()), expect, "{json} within {limit}");
+            }
+        }
+    }
+
+    /// Enters `o`, skips `s`, keeps the rest.
+    struct Entered;
+
+    impl<'de> Members<'de> for Entered {
+        fn member<N: Next<'de>>(&mut self, name: &str, next: &mut N) -> Result<(), N::Error> {
+            match name {
+                "o" => next.enter(self).map(|_| ()),
+                "s" => next.skip(),
+                _ => next.raw().map(|_| ()),
+            }
         }
     }
 

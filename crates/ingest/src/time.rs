@@ -96,17 +96,20 @@ impl Times<'_> {
     ) -> Moment {
         let timestamp = instant_ms(self.timestamp, day);
         let original = instant_ms(self.original_timestamp, day);
-        let sent = instant_ms(self.sent_at, day);
         let received = instant_ms(self.received_at, day);
+        // Where a server has corrected the clock, nobody asks when it was sent.
+        let sent = |day: &mut LastDay| instant_ms(self.sent_at, day);
         let arrival_ms = match arrival {
             Arrival::Source => source_ms,
-            Arrival::FromRecord => received.or(sent).or(timestamp).or(original).unwrap_or(source_ms),
+            Arrival::FromRecord => {
+                received.or_else(|| sent(day)).or(timestamp).or(original).unwrap_or(source_ms)
+            }
         };
         let received = received.unwrap_or(arrival_ms);
         let (claimed, mut source) = match (timestamp, original) {
             (Some(corrected), Some(_)) => (corrected, TimeSource::Server),
             // A sending before the event is no sending time; a few ms of it are rounding.
-            (Some(made), None) | (None, Some(made)) => match sent {
+            (Some(made), None) | (None, Some(made)) => match sent(day) {
                 Some(sent) if sent.saturating_add(max_future_ms) >= made => {
                     (received.saturating_sub(sent.saturating_sub(made)), TimeSource::Corrected)
                 }
@@ -185,15 +188,15 @@ fn utc_with_millis(text: &str, day: &mut LastDay) -> Option<i64> {
         return None;
     }
     let mut all_digits = true;
-    let mut number = |digits: &[u8]| {
-        digits.iter().fold(0, |number, digit| {
-            let digit = digit.wrapping_sub(b'0');
-            all_digits &= digit <= 9;
-            number * 10 + i64::from(digit)
-        })
+    let mut digit = |byte: u8| {
+        let digit = byte.wrapping_sub(b'0');
+        all_digits &= digit <= 9;
+        i64::from(digit)
     };
-    let [hour, minute, second] = [[h1, h2], [m1, m2], [s1, s2]].map(|pair| number(&pair));
-    let millisecond = number(&[d1, d2, d3]);
+    let hour = digit(h1) * 10 + digit(h2);
+    let minute = digit(m1) * 10 + digit(m2);
+    let second = digit(s1) * 10 + digit(s2);
+    let millisecond = (digit(d1) * 10 + digit(d2)) * 10 + digit(d3);
     // A leap second and whatever else is odd is for the general parser.
     if !all_digits || hour > 23 || minute > 59 || second > 59 {
         return None;

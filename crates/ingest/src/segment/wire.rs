@@ -134,26 +134,28 @@ impl<'n, 'de> Message<'n, 'de> {
 
 impl<'de> Members<'de> for Message<'_, 'de> {
     fn member<N: Next<'de>>(&mut self, name: &str, next: &mut N) -> Result<(), N::Error> {
-        let place = match name {
-            "type" => &mut self.kind,
-            "event" => &mut self.event,
-            "name" => &mut self.name,
-            "messageId" => &mut self.message_id,
-            "message_id" => &mut self.message_id_snake,
-            "anonymousId" => &mut self.anonymous_id,
-            "userId" => &mut self.user_id,
-            "previousId" => &mut self.previous_id,
-            "groupId" => &mut self.group_id,
-            "channel" => &mut self.channel,
-            "request_ip" | "requestIp" => &mut self.request_ip,
-            "timestamp" => &mut self.times.timestamp,
-            "originalTimestamp" => &mut self.times.original_timestamp,
-            "sentAt" => &mut self.times.sent_at,
-            "receivedAt" => &mut self.times.received_at,
-            "batch" => &mut self.batch,
-            "context" => return enter(&mut self.context, next),
-            "properties" => return enter(&mut self.properties, next),
-            "traits" => return enter(&mut self.traits, next),
+        // By length first: a name is compared with few others.
+        let place = match (name.len(), name) {
+            (4, "type") => &mut self.kind,
+            (4, "name") => &mut self.name,
+            (5, "event") => &mut self.event,
+            (5, "batch") => &mut self.batch,
+            (6, "userId") => &mut self.user_id,
+            (6, "sentAt") => &mut self.times.sent_at,
+            (6, "traits") => return enter(&mut self.traits, next),
+            (7, "channel") => &mut self.channel,
+            (7, "context") => return enter(&mut self.context, next),
+            (7, "groupId") => &mut self.group_id,
+            (9, "messageId") => &mut self.message_id,
+            (9, "requestIp") => &mut self.request_ip,
+            (9, "timestamp") => &mut self.times.timestamp,
+            (10, "message_id") => &mut self.message_id_snake,
+            (10, "previousId") => &mut self.previous_id,
+            (10, "properties") => return enter(&mut self.properties, next),
+            (10, "receivedAt") => &mut self.times.received_at,
+            (10, "request_ip") => &mut self.request_ip,
+            (11, "anonymousId") => &mut self.anonymous_id,
+            (17, "originalTimestamp") => &mut self.times.original_timestamp,
             _ => return next.skip(),
         };
         *place = next.raw()?;
@@ -163,22 +165,22 @@ impl<'de> Members<'de> for Message<'_, 'de> {
 
 impl<'de> Members<'de> for Context<'_, 'de> {
     fn member<N: Next<'de>>(&mut self, name: &str, next: &mut N) -> Result<(), N::Error> {
-        let place = match name {
-            "userAgent" => &mut self.user_agent,
-            "ip" => &mut self.ip,
-            "groupId" | "group_id" => &mut self.group_id,
-            "channel" => &mut self.channel,
-            "sessionId" | "session_id" => &mut self.session_id,
-            "externalIds" | "externalId" => &mut self.external_ids,
-            "userAgentData" => return enter(&mut Only("brands", &mut self.brands), next),
-            "device" => return enter(&mut Only("id", &mut self.device_id), next),
-            "page" => return enter(&mut self.page, next),
-            "campaign" => return enter(&mut self.campaign, next),
-            "consent" => {
+        let place = match (name.len(), name) {
+            (2, "ip") => &mut self.ip,
+            (4, "page") => return enter(&mut self.page, next),
+            (6, "device") => return enter(&mut Only("id", &mut self.device_id), next),
+            (6, "traits") => return enter(&mut self.traits, next),
+            (7, "channel") => &mut self.channel,
+            (7, "consent") => {
                 return enter(&mut Only("categoryPreferences", &mut self.consent.categories), next);
             }
-            "consentManagement" => return enter(&mut self.consent, next),
-            "traits" => return enter(&mut self.traits, next),
+            (7, "groupId") | (8, "group_id") => &mut self.group_id,
+            (8, "campaign") => return enter(&mut self.campaign, next),
+            (9, "sessionId") | (10, "session_id") => &mut self.session_id,
+            (9, "userAgent") => &mut self.user_agent,
+            (10, "externalId") | (11, "externalIds") => &mut self.external_ids,
+            (13, "userAgentData") => return enter(&mut Only("brands", &mut self.brands), next),
+            (17, "consentManagement") => return enter(&mut self.consent, next),
             _ => return next.skip(),
         };
         *place = next.raw()?;
@@ -212,12 +214,12 @@ impl<'de> Members<'de> for RawConsent<'de> {
 
 impl<'de> PageMembers<'de> {
     fn place(&mut self, name: &str) -> Option<&mut Raw<'de>> {
-        match name {
-            "url" => Some(&mut self.url),
-            "path" => Some(&mut self.path),
-            "referrer" => Some(&mut self.referrer),
-            "search" => Some(&mut self.search),
-            "title" => Some(&mut self.title),
+        match (name.len(), name) {
+            (3, "url") => Some(&mut self.url),
+            (4, "path") => Some(&mut self.path),
+            (5, "title") => Some(&mut self.title),
+            (6, "search") => Some(&mut self.search),
+            (8, "referrer") => Some(&mut self.referrer),
             _ => None,
         }
     }
