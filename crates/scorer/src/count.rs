@@ -22,6 +22,8 @@ pub(crate) struct Effects {
     pub(crate) counted: Vec<u16>,
     pub(crate) feedback: Vec<FeedbackIx>,
     pub(crate) alerts: Vec<AlertIx>,
+    /// Anything that an evaluation reads may be other than it was: a rule matched, a trait came, keys went.
+    pub(crate) moved: bool,
 }
 
 impl Effects {
@@ -29,6 +31,7 @@ impl Effects {
         self.counted.clear();
         self.feedback.clear();
         self.alerts.clear();
+        self.moved = false;
     }
 }
 
@@ -71,6 +74,7 @@ pub(crate) fn count(plan: &Plan, lead: &mut Lead, moment: &Moment<'_>, at_ms: i6
         if !moment.matches(rule) {
             continue;
         }
+        effects.moved = true;
         for &(fact, ttl) in &rule.set {
             lead.mark_fact(fact, ttl, moment.t_ms);
         }
@@ -159,17 +163,20 @@ pub(crate) fn clear(plan: &Plan, lead: &mut Lead, score: ScoreIx, t_ms: i64) {
     }
 }
 
-/// Seals calendar keys that no accepted activity can reach any more: their evidence stays (S4).
-pub(crate) fn seal_keys(plan: &Plan, lead: &mut Lead, at_ms: i64) {
+/// Seals calendar keys that no accepted activity can reach any more: their evidence stays (S4). Whether there were
+/// such keys.
+pub(crate) fn seal_keys(plan: &Plan, lead: &mut Lead, at_ms: i64) -> bool {
     let margin_ms = plan.model.time.late_accept_ms.saturating_add(SEAL_MARGIN_MS);
     // A bucket ends after every instant in it: younger keys need no calendar.
     if !lead.keys.iter().any(|key| key.t_ms.saturating_add(margin_ms) < at_ms) {
-        return;
+        return false;
     }
+    let before = lead.keys.len();
     lead.keys.retain(|key| {
         let rule = RuleIx(key.rule);
         plan.key_use(rule) != KeyUse::Calendar || !is_sealed(plan, rule, key.t_ms, at_ms)
     });
+    lead.keys.len() != before
 }
 
 fn is_sealed(plan: &Plan, rule: RuleIx, t_ms: i64, at_ms: i64) -> bool {

@@ -28,6 +28,7 @@ mod outlook;
 mod overlay;
 mod plan;
 mod power;
+mod rest;
 mod sales;
 mod scores;
 mod shard;

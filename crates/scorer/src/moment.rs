@@ -1,7 +1,9 @@
 //! One activity as rules see it: its fields resolved to the model's slots once.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 use ripen_model::compiled::{KeyPart, PageKindIx, RecordTraitIx, Recurrence, Rule, TraitKind, TraitSource};
@@ -25,23 +27,66 @@ const TRAIT_LIST_BYTES: usize = 256;
 /// Paths whose page kind is remembered, across leads. A full memo is emptied: paths repeat, floods do not.
 const MEMO_PATHS: usize = 4_096;
 
-/// Page kinds by path: matching is the most expensive field of a page view, and paths repeat.
+/// Texts whose keys are remembered; a power of two.
+const MEMO_KEYS: usize = 1_024;
+
+/// Texts over this, in bytes, are hashed each time.
+const MEMO_KEY_BYTES: usize = 128;
+
+/// What was worked out of texts that repeat from lead to lead.
 #[derive(Debug, Default)]
-pub(crate) struct PageMemo(HashMap<Box<str>, Option<PageMatch>, FixedState>);
+pub(crate) struct Memo {
+    /// Page kinds by path: matching is the most expensive field of a page view.
+    pages: HashMap<Box<str>, Option<PageMatch>, FixedState>,
+    keys: RefCell<KeyMemo>,
+}
 
-impl PageMemo {
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
+impl Memo {
+    /// Drops the page kinds, which belong to one model; the key of a text is the same under all.
+    pub(crate) fn forget_pages(&mut self) {
+        self.pages.clear();
     }
+}
 
-    pub(crate) fn matches<'m>(&'m mut self, matcher: &PageMatcher, path: &str) -> Option<&'m PageMatch> {
-        if !self.0.contains_key(path) {
-            if self.0.len() >= MEMO_PATHS {
-                self.0.clear();
-            }
-            self.0.insert(path.into(), matcher.matches(path));
+fn page_match<'m>(
+    pages: &'m mut HashMap<Box<str>, Option<PageMatch>, FixedState>,
+    matcher: &PageMatcher,
+    path: &str,
+) -> Option<&'m PageMatch> {
+    if !pages.contains_key(path) {
+        if pages.len() >= MEMO_PATHS {
+            pages.clear();
         }
-        self.0.get(path)?.as_ref()
+        pages.insert(path.into(), matcher.matches(path));
+    }
+    pages.get(path)?.as_ref()
+}
+
+/// Keys (S4) of texts, each in the one place that a cheap hash of it names; the text itself is compared, so that
+/// whoever makes two texts of one hash gains nothing but that both are hashed in full.
+#[derive(Debug)]
+struct KeyMemo(Vec<(String, u64)>);
+
+impl Default for KeyMemo {
+    fn default() -> KeyMemo {
+        KeyMemo(vec![Default::default(); MEMO_KEYS])
+    }
+}
+
+impl KeyMemo {
+    fn key(&mut self, text: &str, work_out: impl FnOnce() -> u64) -> u64 {
+        if text.len() > MEMO_KEY_BYTES {
+            return work_out();
+        }
+        let hash = FixedState::default().hash_one(text);
+        let (held, key) = &mut self.0[hash as usize % MEMO_KEYS];
+        // No field is an empty text.
+        if held != text {
+            held.clear();
+            held.push_str(text);
+            *key = work_out();
+        }
+        *key
     }
 }
 
@@ -51,6 +96,7 @@ pub(crate) struct Moment<'a> {
     pub(crate) activity: &'a Activity<'a>,
     plan: &'a Plan,
     page: Option<&'a PageMatch>,
+    keys: &'a RefCell<KeyMemo>,
     /// Carried properties that the model reads.
     properties: Vec<(u16, Carried<'a>)>,
     /// Carried traits that the model reads.
@@ -92,7 +138,7 @@ impl<'a> Moment<'a> {
     /// Resolves the fields of an activity that arrived at `arrival_ms`; `t` is cut to it.
     pub(crate) fn new(
         plan: &'a Plan,
-        memo: &'a mut PageMemo,
+        memo: &'a mut Memo,
         activity: &'a Activity<'a>,
         known: bool,
         arrival_ms: i64,
@@ -102,8 +148,10 @@ impl<'a> Moment<'a> {
             let resolve = |f: &'a ripen_records::Field<'a>| Some((slot(&f.name)?, carried(&f.value)?));
             fields.iter().filter_map(resolve).collect()
         };
+        let Memo { pages, keys } = memo;
         Moment {
-            page: path.and_then(|path| memo.matches(&plan.model.pages, path)),
+            page: path.and_then(|path| page_match(pages, &plan.model.pages, path)),
+            keys,
             properties: carried(&activity.properties, &|name| plan.property(name).map(|ix| ix.0)),
             traits: carried(&activity.traits, &|name| plan.record_trait(name).map(|ix| ix.0)),
             id: hash64(activity.event_id.as_bytes()),
@@ -172,6 +220,12 @@ impl<'a> Moment<'a> {
                 [part] if !matches!(part, KeyPart::Field(_)) => {
                     calendar::bucket(&self.plan.model.time.zone, part, self.t_ms).unwrap_or(0) as u64
                 }
+                &[KeyPart::Field(field)] => match self.field(field) {
+                    Some(FieldValue::Text(text)) => {
+                        self.keys.borrow_mut().key(text, || self.hash_parts(&[KeyPart::Field(field)]))
+                    }
+                    _ => self.hash_parts(&[KeyPart::Field(field)]),
+                },
                 parts => self.hash_parts(parts),
             },
         }

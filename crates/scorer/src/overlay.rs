@@ -3,7 +3,9 @@
 //! Their room is kept from one transaction to the next: decoding a lead then copies, and allocates nothing.
 
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasher, BuildHasherDefault};
+
+use foldhash::fast::FixedState;
 
 use crate::error::StateError;
 use crate::layout;
@@ -13,6 +15,9 @@ use crate::shard::Active;
 
 /// Leads whose room is kept between transactions; a transaction may touch more.
 const KEPT_LEADS: usize = 8_192;
+
+/// Lead ids whose places are remembered, by a hash of theirs; a power of two.
+const RECENT_LEADS: usize = 4_096;
 
 /// A decoded lead.
 #[derive(Debug)]
@@ -31,11 +36,44 @@ pub(crate) struct Overlay {
     places: HashMap<LeadKey, usize, BuildHasherDefault<KeyHasher>>,
     /// Those in use first, then room to be used again.
     leads: Vec<Touched>,
+    recent: Recent,
+}
+
+/// Places of leads by a cheap hash of their ids, which decides nothing: the id that stands at the place is compared.
+/// Ids of one hash displace each other, whoever chose them, and cost what they would cost without it.
+#[derive(Debug)]
+struct Recent(Box<[u32]>);
+
+impl Default for Recent {
+    fn default() -> Recent {
+        Recent(vec![0; RECENT_LEADS].into_boxed_slice())
+    }
+}
+
+impl Recent {
+    fn slot(&mut self, lead_id: &str) -> &mut u32 {
+        let hash = FixedState::default().hash_one(lead_id);
+        &mut self.0[hash as usize % RECENT_LEADS]
+    }
 }
 
 impl Overlay {
     pub(crate) fn get(&self, key: LeadKey) -> Option<&Touched> {
         self.places.get(&key).map(|place| &self.leads[*place])
+    }
+
+    /// The key of a lead: known already if the transaction has touched it.
+    pub(crate) fn key_of(&mut self, lead_id: &str) -> LeadKey {
+        let slot = self.recent.slot(lead_id);
+        let used = &self.leads[..self.places.len()];
+        match used.get(*slot as usize) {
+            Some(touched) if touched.lead.id == lead_id => touched.key,
+            _ => {
+                // Where it will stand if it is touched now for the first time.
+                *slot = used.len() as u32;
+                LeadKey::of(lead_id)
+            }
+        }
     }
 
     /// The lead, decoded from the base at its first touch.

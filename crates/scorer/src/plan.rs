@@ -15,6 +15,7 @@ use ripen_model::compiled::{
 use ripen_model::expression::{Comparison, EventField, LeadPredicate, LeadTest, Test};
 
 use crate::history::{EventName, History};
+use crate::rest::Rest;
 
 /// The name of the derived activity that opens a visit.
 pub(crate) const VISIT_STARTED: &str = "visit_started";
@@ -59,6 +60,8 @@ pub(crate) struct Plan {
     pub(crate) dwell: Option<PropertyIx>,
     /// Stages with `overrides`, ascending.
     pub(crate) overrides: Vec<u16>,
+    /// Which leads need no evaluation of an activity that moves nothing.
+    pub(crate) rest: Rest,
     /// Whether opening a visit can count in any rule.
     pub(crate) visit_rules: bool,
     properties: HashMap<String, PropertyIx, FixedState>,
@@ -137,6 +140,7 @@ impl Plan {
         let caps = model.verdicts.iter().enumerate();
         let caps = caps.filter_map(|(ix, verdict)| Some((ix as u16, verdict.cap_stage?.0))).collect();
         Plan {
+            rest: Rest::new(&model, &slots),
             slots,
             slot_rules,
             rule_slots,

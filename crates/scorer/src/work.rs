@@ -16,7 +16,7 @@ use crate::identity::{ERASURE_MS, Sent};
 use crate::layout::{self, Encoding};
 use crate::lead::{BY_VISIT, Lead, NEVER, Standing};
 use crate::lead_key::{Base, LeadKey};
-use crate::moment::{Moment, PageMemo};
+use crate::moment::{Memo, Moment};
 use crate::outlook::View;
 use crate::overlay::Overlay;
 use crate::plan::Plan;
@@ -42,7 +42,7 @@ pub(crate) struct Work {
     /// What `seal` encoded; `None` for a removal.
     sealed: Vec<(LeadKey, Option<Box<[u8]>>)>,
     is_sealed: bool,
-    memo: PageMemo,
+    memo: Memo,
     pub(crate) scratch: Scratch,
     /// Records for other leads.
     pub(crate) sent: Vec<Sent>,
@@ -83,7 +83,7 @@ impl Work {
             overlay: Overlay::default(),
             sealed: Vec::new(),
             is_sealed: false,
-            memo: PageMemo::default(),
+            memo: Memo::default(),
             scratch: Scratch::default(),
             sent: Vec::new(),
             stale: None,
@@ -276,7 +276,7 @@ impl Work {
         activity: &Activity<'_>,
         out: &mut Vec<Decision>,
     ) -> Result<Applied, Refused> {
-        let key = LeadKey::of(lead_id);
+        let key = self.overlay.key_of(lead_id);
         self.refresh(active, key, out)?;
         let mut erased_ms = NEVER;
         let mut alive = false;
@@ -329,6 +329,10 @@ impl Work {
         }
         absorb(plan, lead, &mut moment, at_ms, &mut scratch.effects);
         let effects = &scratch.effects;
+        touched.is_changed = true;
+        if alive && !effects.moved && plan.rest.holds(lead, at_ms) {
+            return Ok(Applied::Accepted { counted: 0, is_new_lead: false });
+        }
         scratch.reading.read(plan, lead, at_ms);
         let happened = Happened {
             name: &moment.activity.name,
@@ -354,7 +358,6 @@ impl Work {
                 self.timers.arm(timer);
             }
         }
-        touched.is_changed = true;
         Ok(Applied::Accepted { counted: scratch.effects.counted.len() as u16, is_new_lead: !alive })
     }
 
@@ -377,6 +380,8 @@ impl Work {
         };
         touched.is_removed = false;
         touched.is_changed = true;
+        // Nothing is evaluated here: the next activity has to do it.
+        touched.lead.deadline_ms = at_ms;
         let moment = Moment::new(plan, memo, &activity, false, at_ms);
         for (ix, value) in moment.carried_traits() {
             touched.lead.keep_trait(ix, at_ms, 0, value);
@@ -456,7 +461,7 @@ impl Work {
 
     /// Drops the memo of page kinds: it belongs to one model.
     pub(crate) fn forget_pages(&mut self) {
-        self.memo.clear();
+        self.memo.forget_pages();
     }
 
     /// Whoever is to be swept is looked for anew.
@@ -473,13 +478,15 @@ impl Work {
 
 /// Lets a lead take in an accepted activity: visit, traits, facts, evidence, memory.
 fn absorb(plan: &Plan, lead: &mut Lead, moment: &mut Moment<'_>, at_ms: i64, effects: &mut Effects) {
+    effects.clear();
     lead.accepted_ms = at_ms;
     lead.last_ms = at_ms;
-    if moment.known {
-        let since_ms = lead.known_since_ms.unwrap_or(moment.t_ms);
-        lead.known_since_ms = Some(since_ms.min(moment.t_ms));
+    if moment.known && lead.known_since_ms.is_none_or(|since_ms| moment.t_ms < since_ms) {
+        lead.known_since_ms = Some(moment.t_ms);
+        effects.moved = true;
     }
     if moment.carries_traits() {
+        effects.moved = true;
         for (ix, value) in moment.carried_traits() {
             lead.keep_trait(ix, moment.t_ms, moment.id, value);
         }
@@ -487,8 +494,7 @@ fn absorb(plan: &Plan, lead: &mut Lead, moment: &mut Moment<'_>, at_ms: i64, eff
     if let Some(texts) = moment.touch() {
         lead.touches.note(moment.t_ms, moment.id, texts);
     }
-    count::seal_keys(plan, lead, at_ms);
-    effects.clear();
+    effects.moved |= count::seal_keys(plan, lead, at_ms);
     let entry = visit::enter(lead, moment);
     moment.stamp = entry.map(|entry| entry.stamp);
     let opened = entry.is_some_and(|entry| entry.opened) && plan.visit_rules;
