@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each bench uses a part")]
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use ripen::demo::Traffic;
@@ -98,6 +99,13 @@ fn lead_of<'a>(record: &'a ActivityRecord<'_>) -> &'a str {
     }
 }
 
+/// Reads the clicks into trees of values, as one who knows nothing of them would.
+pub fn parse(clicks: &[Click]) {
+    for click in clicks {
+        black_box(serde_json::from_slice::<serde_json::Value>(&click.json).is_ok());
+    }
+}
+
 /// Both services without the records between them.
 pub struct Hot {
     pub ingest: Ingest,
@@ -139,7 +147,7 @@ impl Hot {
     pub fn read_only(&mut self, clicks: &[Click]) {
         for (offset, click) in clicks.iter().enumerate() {
             read(&mut self.ingest, click, offset as i64, &mut |activity, _| {
-                std::hint::black_box(&activity);
+                black_box(&activity);
             });
         }
     }

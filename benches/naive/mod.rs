@@ -1,16 +1,19 @@
 //! The deliberately naive variant: what one writes first, and what `pipeline` is measured beside.
 //!
 //! It does the same job for the dealer's model (crawlers, times, event ids, visits, traits, rules, once-per keys with
-//! maxima, decay, facts, caps, fit, stages, and leads that cool down while nothing happens), but generally: every
-//! event becomes a `serde_json::Value`, every lead a set of `HashMap`s of strings, every rule is interpreted for
-//! every event, every contribution is decayed with floats at every evaluation, deadlines stand in an ordered set.
-//! It lacks what nobody writes first: exact instants, order independence, state that can be restored.
+//! maxima, decay, facts, caps, fit, stages, leads that cool down while nothing happens, the first and the newest
+//! touch, what a lead did last, decisions with their reasons, and state that is written once a transaction), but
+//! generally: every event becomes a `serde_json::Value`, every lead a set of `HashMap`s of strings, every rule is
+//! interpreted for every event, every contribution is decayed with floats at every evaluation, deadlines stand in an
+//! ordered set, and a lead is written as JSON. It lacks what nobody writes first: exact instants, order
+//! independence, bounds, hashed addresses.
 
 #![allow(unreachable_pub, reason = "a module of a bench")]
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 const DAY_MS: f64 = 86_400_000.0;
 
@@ -163,8 +166,24 @@ pub fn rules() -> Vec<Rule> {
     ]
 }
 
+/// Where a lead came from.
+#[derive(Clone, Serialize)]
+struct Touch {
+    at: f64,
+    from: HashMap<String, String>,
+}
+
+/// What a lead did.
+#[derive(Clone, Serialize)]
+struct Deed {
+    at: f64,
+    event: String,
+    rule: String,
+    about: String,
+}
+
 /// One lead.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 pub struct Lead {
     seen: HashSet<String>,
     matches: HashMap<String, HashMap<String, f64>>,
@@ -174,13 +193,18 @@ pub struct Lead {
     stage: String,
     last_ms: Option<f64>,
     deadline: Option<i64>,
+    decisions: u64,
+    first_touch: Option<Touch>,
+    last_touch: Option<Touch>,
+    /// The last eight that counted.
+    deeds: VecDeque<Deed>,
 }
 
 /// A change of stage, explained.
 pub struct Change {
     pub from: String,
     pub to: String,
-    pub explanation: String,
+    pub explanation: Value,
 }
 
 /// All leads.
@@ -188,6 +212,8 @@ pub struct Naive {
     rules: Vec<Rule>,
     leads: HashMap<String, Lead>,
     deadlines: BTreeSet<(i64, String)>,
+    /// Leads that have to be written.
+    changed: HashSet<String>,
 }
 
 const CRAWLERS: [&str; 12] = [
@@ -207,7 +233,13 @@ const CRAWLERS: [&str; 12] = [
 
 impl Naive {
     pub fn new() -> Naive {
-        Naive { rules: rules(), leads: HashMap::new(), deadlines: BTreeSet::new() }
+        Naive { rules: rules(), leads: HashMap::new(), deadlines: BTreeSet::new(), changed: HashSet::new() }
+    }
+
+    /// Writes what the transaction has changed; the bytes of it.
+    pub fn write(&mut self) -> usize {
+        let bytes = |lead_id: String| serde_json::to_vec(&self.leads[&lead_id]).expect("plain data").len();
+        self.changed.drain().map(bytes).sum()
     }
 
     /// Scores one event; the changes of stage up to it, those of cooling leads included.
@@ -231,6 +263,8 @@ impl Naive {
         if !lead.seen.insert(event["messageId"].as_str().unwrap_or("").to_owned()) {
             return changes;
         }
+        self.changed.insert(lead_id.to_owned());
+        note_touch(&event, t, lead);
         if let Some(traits) = event["traits"].as_object().or_else(|| event["context"]["traits"].as_object()) {
             for (name, value) in traits {
                 lead.traits.insert(name.clone(), value.clone());
@@ -245,6 +279,11 @@ impl Naive {
         for rule in &self.rules {
             if rule.events.contains(&name.as_str()) && holds(&rule.condition, &event) {
                 count(rule, &event, t, lead);
+                let about = event["context"]["page"]["path"].as_str().unwrap_or("").to_owned();
+                lead.deeds.push_back(Deed { at: t, event: name.clone(), rule: rule.id.to_owned(), about });
+                if lead.deeds.len() > 8 {
+                    lead.deeds.pop_front();
+                }
             }
         }
         let lead_id = lead_id.to_owned();
@@ -270,6 +309,7 @@ impl Naive {
             self.deadlines.remove(&(deadline, lead_id.to_owned()));
         }
         let half_lives = |score: &str, exit: f64| (scores[score] / exit).log2();
+        self.changed.insert(lead_id.to_owned());
         let in_ms = match to.as_str() {
             "mql" => Some(7.0 * DAY_MS * half_lives("interest", 20.0)),
             "sql" => Some(3.0 * DAY_MS * half_lives("intent", 20.0)),
@@ -283,8 +323,30 @@ impl Naive {
         if from == to || from.is_empty() {
             return None;
         }
-        let matches = &self.leads[lead_id].matches;
-        let explanation = format!("{lead_id}: {from} -> {to} at {at_ms}, {scores:?}, {matches:?}");
+        lead.decisions += 1;
+        let facts = lead.facts.iter().filter(|(_, until)| (at_ms as f64) < **until);
+        let facts: Vec<&String> = facts.map(|(fact, _)| fact).collect();
+        let mut newest: Vec<&Deed> = lead.deeds.iter().collect();
+        newest.sort_by(|a, b| b.at.total_cmp(&a.at));
+        newest.truncate(5);
+        let labels = [("hot", 60.0), ("warm", 20.0), ("cold", 0.0)];
+        let label = labels.into_iter().find(|(_, least)| scores["interest"] >= *least);
+        let explanation = json!({
+            "id": format!("auto-dealer/{lead_id}/{}", lead.decisions),
+            "lead": lead_id,
+            "from": from,
+            "to": to,
+            "at": at_ms,
+            "expected_exit": lead.deadline,
+            "scores": scores,
+            "label": label.map(|(label, _)| label),
+            "lines": lines(&self.rules, lead, at_ms as f64),
+            "facts": facts,
+            "traits": lead.traits,
+            "decisive": newest,
+            "first_touch": lead.first_touch,
+            "last_touch": lead.last_touch,
+        });
         Some(Change { from, to, explanation })
     }
 
@@ -340,6 +402,66 @@ impl Naive {
         let from = std::mem::replace(&mut lead.stage, to.clone());
         let scores = [("interest", interest), ("intent", intent), ("fit", region + trade_in)];
         (from, to, scores.into_iter().map(|(name, score)| (name.to_owned(), score)).collect())
+    }
+}
+
+/// What each rule brings to each score.
+fn lines(rules: &[Rule], lead: &Lead, t: f64) -> HashMap<String, f64> {
+    let mut lines = HashMap::new();
+    for rule in rules {
+        let Some(keys) = lead.matches.get(rule.id) else { continue };
+        for (score, points) in rule.points {
+            let half_life = if *score == "interest" { 7.0 * DAY_MS } else { 3.0 * DAY_MS };
+            let evidence: f64 = keys.values().map(|at| (-(t - at) / half_life).exp2()).sum();
+            lines.insert(format!("{}/{score}", rule.id), points * evidence);
+        }
+    }
+    lines
+}
+
+/// Notes the campaign and the other site that an event came from.
+fn note_touch(event: &Value, t: f64, lead: &mut Lead) {
+    let (context, page) = (&event["context"], &event["context"]["page"]);
+    let mut from = HashMap::new();
+    let mut put = |name: &str, text: &str| {
+        let text = text.trim().to_lowercase();
+        if !text.is_empty() {
+            from.entry(name.to_owned()).or_insert(text);
+        }
+    };
+    for (field, name) in [
+        ("source", "source"),
+        ("medium", "medium"),
+        ("name", "campaign"),
+        ("term", "term"),
+        ("content", "content"),
+    ] {
+        put(name, context["campaign"][field].as_str().unwrap_or(""));
+    }
+    let url = page["url"].as_str().unwrap_or("");
+    for (name, value) in
+        url.split_once('?').map_or("", |(_, query)| query).split('&').filter_map(|p| p.split_once('='))
+    {
+        if let Some(name) = name.strip_prefix("utm_") {
+            put(name, value);
+        }
+    }
+    let host =
+        |url: &str| url.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or("").to_owned());
+    if let Some(referrer) =
+        page["referrer"].as_str().and_then(host).filter(|other| Some(other) != host(url).as_ref())
+    {
+        put("referrer", &referrer);
+    }
+    if from.is_empty() {
+        return;
+    }
+    let touch = Touch { at: t, from };
+    if lead.first_touch.as_ref().is_none_or(|first| t < first.at) {
+        lead.first_touch = Some(touch.clone());
+    }
+    if lead.last_touch.as_ref().is_none_or(|last| t >= last.at) {
+        lead.last_touch = Some(touch);
     }
 }
 
