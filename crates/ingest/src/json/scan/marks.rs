@@ -19,11 +19,10 @@ const BITS: [u8; BLOCK] = {
 /// A bit for each byte that ends plain text, the first byte's the lowest.
 #[inline]
 pub(super) fn marks(block: &[u8; BLOCK]) -> u64 {
-    let mut bits = [0; BLOCK];
-    for place in 0..BLOCK {
-        let byte = block[place];
-        let ends = (byte == b'"') | (byte == b'\\') | (byte < 0x20);
-        bits[place] = if ends { BITS[place] } else { 0 };
+    let mut bits = BITS;
+    for (bit, byte) in bits.iter_mut().zip(block) {
+        let ends = (*byte == b'"') | (*byte == b'\\') | (*byte < 0x20);
+        *bit = if ends { *bit } else { 0 };
     }
     // The product's highest byte is the sum of the word's bytes, none of which share a bit.
     let (words, _) = bits.as_chunks::<8>();
