@@ -117,12 +117,14 @@ fn two_thousand_schedules_leave_everything_as_it_should_be() {
 }
 
 /// Each planted bug with a seed that finds it; `tests/simulate --planted` finds such seeds.
-const PLANTED: [(Bug, u64); 13] = [
+const PLANTED: [(Bug, u64); 15] = [
+    (Bug::MemberNotFenced, 234),
     (Bug::ChangelogOutside, 0),
     (Bug::OutputsOutside, 0),
     (Bug::OffsetsFirst, 0),
     (Bug::UnknownIsCommitted, 80),
     (Bug::UnknownIsAborted, 90),
+    (Bug::UndecidedChangelog, 113),
     (Bug::UndecidedOffset, 4),
     (Bug::AbortMerges, 0),
     (Bug::AbortKeepsStage, 0),
