@@ -403,13 +403,16 @@ impl<O: Operator + Peek> Operator for BentOperator<O> {
     }
 
     fn restore(&mut self, partition: i32, key: &[u8], value: Option<&[u8]>) -> Result<(), Blocked> {
-        match (self.bug, value) {
+        let restored = match (self.bug, value) {
             (Some(Bug::DeletionForgotten), None) => Ok(()),
             (Some(Bug::DeadlineForgotten), Some(value)) if key != META_KEY => {
                 self.inner.restore(partition, key, Some(&without_deadline(value)))
             }
             _ => self.inner.restore(partition, key, value),
-        }
+        };
+        // What is restored is no part of the stage: an abort meanwhile leaves it.
+        self.see(partition);
+        restored
     }
 
     fn restored(&mut self, partition: i32, meta: Option<&[u8]>) -> Result<(), Blocked> {
