@@ -161,9 +161,11 @@ impl State {
             return false;
         }
         let id = &waiting[pick % waiting.len()];
-        self.write_mark(id, pick / waiting.len())
+        self.write_mark(id, pick / waiting.len());
+        true
     }
 
+    /// Writes one mark of a decided transaction; answers whether it misses more of them.
     fn write_mark(&mut self, transactional_id: &str, pick: usize) -> bool {
         let Some(producer) = self.producers.get_mut(transactional_id) else { return false };
         let (number, missing) = (producer.number, producer.missing_marks());
