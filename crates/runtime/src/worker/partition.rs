@@ -40,7 +40,7 @@ pub(crate) enum Phase {
     /// Everything has been read; state and offset are still to be compared.
     Complete { committed: Option<i64>, meta: Option<PartitionMeta> },
     /// State and offset agree; the partition is to be started here.
-    Agreed { start: i64 },
+    Agreed { start: Option<i64> },
     /// Records are being applied.
     Running,
     /// Restoring failed; nothing is done until the partition is given away or the process restarted.

@@ -5,6 +5,7 @@
 //! transaction wrote lies before it. Then the last stable offset has to reach it, and only then is the
 //! changelog read, so that the first end reported really is the end.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tracing::{error, info, warn};
@@ -190,7 +191,8 @@ impl<L: Log, O: Operator> Worker<L, O> {
                 }
                 Phase::Complete { committed, meta } => {
                     let (committed, meta) = (*committed, meta.clone());
-                    self.hand_over(index, committed, meta).map(|()| true)
+                    self.hand_over(index, committed, meta.as_ref());
+                    Ok(true)
                 }
                 Phase::Agreed { start } => {
                     let start = *start;
@@ -268,13 +270,14 @@ impl<L: Log, O: Operator> Worker<L, O> {
     fn locate_one(&mut self, index: usize, committed: Option<i64>, now_ms: i64) -> Result<(), LogError> {
         if self.wiring.changelog.is_none() {
             let at = self.partitions[index].at.clone();
+            let (low, high) = self.log.watermarks(&at)?;
             let start = match (committed, self.config.first_start) {
-                (Some(offset), _) => Ok(offset),
-                (None, FirstStart::Earliest) => self.log.watermarks(&at).map(|(low, _)| low),
-                (None, FirstStart::Latest) => self.log.watermarks(&at).map(|(_, high)| high),
-                (None, FirstStart::Time(at_ms)) => self.log.offset_at(&at, at_ms),
+                (Some(offset), _) => offset,
+                (None, FirstStart::Earliest) => low,
+                (None, FirstStart::Latest) => high,
+                (None, FirstStart::Time(at_ms)) => self.log.offset_at(&at, at_ms)?,
             };
-            self.run(index, start?)?;
+            self.run(index, start, low..=high)?;
             let partition = &mut self.partitions[index];
             if committed.is_none() && partition.is_running() {
                 // Otherwise a successor would begin at its own "latest", and miss what was written between.
@@ -295,49 +298,48 @@ impl<L: Log, O: Operator> Worker<L, O> {
     }
 
     /// The state is complete: checks it against the committed offset.
-    fn hand_over(
-        &mut self,
-        index: usize,
-        committed: Option<i64>,
-        meta: Option<PartitionMeta>,
-    ) -> Result<(), LogError> {
-        let at = self.partitions[index].at.clone();
-        let (low, _) = self.log.watermarks(&at)?;
-        let places = Places { input: &at, changelog: &self.changelog_of(index), low };
-        let ours = (self.operator.state_format(), self.config.application.as_str());
-        let agreed = agree(&places, committed, meta.as_ref(), ours);
-        let operator_meta = meta.as_ref().map(|meta| meta.operator.as_slice());
-        match agreed.and_then(|start| self.operator.restored(at.partition, operator_meta).map(|()| start)) {
+    fn hand_over(&mut self, index: usize, committed: Option<i64>, meta: Option<&PartitionMeta>) {
+        let (at, changelog) = (self.partitions[index].at.clone(), self.changelog_of(index));
+        let operator_meta = meta.map(|meta| meta.operator.as_slice());
+        let agreed = meta
+            .map_or(Ok(()), |meta| {
+                readable(&changelog, meta, self.operator.state_format(), &self.config.application)
+            })
+            .and_then(|()| agree(&at, &changelog, committed, meta))
+            .and_then(|start| self.operator.restored(at.partition, operator_meta).map(|()| start));
+        match agreed {
             Ok(start) => self.partitions[index].phase = Phase::Agreed { start },
             Err(blocked) => stop(&mut self.partitions[index].phase, &self.config.service, blocked),
         }
-        Ok(())
     }
 
     /// Starts a restored partition, unless its input is another one than its state came from. Deleting a topic
     /// deletes the offsets committed for it, and the offset that the state names may exist in a new one.
-    fn begin(&mut self, index: usize, start: i64) -> Result<(), LogError> {
+    fn begin(&mut self, index: usize, start: Option<i64>) -> Result<(), LogError> {
         let at = self.partitions[index].at.clone();
+        let (low, high) = self.log.watermarks(&at)?;
+        let start = start.unwrap_or(low);
         if let Some(clock_ms) = self.operator.clock(at.partition) {
             let later = self.log.offset_at(&at, clock_ms.saturating_add(CLOCK_SKEW_MS))?;
             // Where there are none, the answer is the end.
-            if later < start.min(self.log.watermarks(&at)?.1) {
+            if later < start.min(high) {
                 let blocked = remade(&at, start, later, clock_ms);
                 stop(&mut self.partitions[index].phase, &self.config.service, blocked);
                 return Ok(());
             }
         }
-        self.run(index, start)
+        self.run(index, start, low..=high)
     }
 
-    /// Starts to read a partition, unless its offset is not in the log any more.
-    fn run(&mut self, index: usize, start: i64) -> Result<(), LogError> {
+    /// Starts to read a partition, unless its offset is not `within` the log any more.
+    fn run(&mut self, index: usize, start: i64, within: RangeInclusive<i64>) -> Result<(), LogError> {
         let at = self.partitions[index].at.clone();
-        let (low, high) = self.log.watermarks(&at)?;
-        if !(low..=high).contains(&start) {
+        if !within.contains(&start) {
             let blocked = Blocked {
                 reason: format!(
-                    "next offset {start} of {at} is outside the log, which holds {low} to {high}"
+                    "next offset {start} of {at} is outside the log, which holds {} to {}",
+                    within.start(),
+                    within.end()
                 ),
                 advice: format!(
                     "records were lost by retention, or the topic was made anew: `ripen reset {}` goes on with \
@@ -369,41 +371,45 @@ fn stop(phase: &mut Phase, service: &str, blocked: Blocked) {
     *phase = Phase::Stopped(blocked);
 }
 
-/// What a partition reads and what its state is in.
-#[derive(Debug, Clone, Copy)]
-struct Places<'a> {
-    input: &'a TopicPartition,
-    changelog: &'a TopicPartition,
-    /// Offset of the oldest input record.
-    low: i64,
-}
-
-/// Where to start, or why state and offsets cannot belong together. The two are written in one transaction,
-/// so they differ only if something else has changed one of them. Offsets of a group expire, a changelog
-/// does not: without them the meta record decides. `ours` is this version's state format, and the application.
-fn agree(
-    places: &Places<'_>,
-    committed: Option<i64>,
-    meta: Option<&PartitionMeta>,
-    ours: (u16, &str),
-) -> Result<i64, Blocked> {
-    let Places { input, changelog, low } = places;
-    let reset = "offsets and changelog must be reset together: `ripen reset scorer`".to_owned();
-    match (committed, meta) {
-        (_, Some(meta)) if meta.application != ours.1 => Err(Blocked {
+/// Whether this version of this application can go on with a state.
+fn readable(
+    changelog: &TopicPartition,
+    meta: &PartitionMeta,
+    state_format: u16,
+    application: &str,
+) -> Result<(), Blocked> {
+    if meta.application != application {
+        return Err(Blocked {
             reason: format!(
-                "{changelog} has the state of application {}, this is {}",
-                meta.application, ours.1
+                "{changelog} has the state of application {}, this is {application}",
+                meta.application
             ),
             advice: "give each application topics of its own, by its prefix".to_owned(),
-        }),
-        (_, Some(meta)) if meta.state_format > ours.0 => Err(Blocked {
+        });
+    }
+    if meta.state_format > state_format {
+        return Err(Blocked {
             reason: format!(
-                "{changelog} has state format {}, this version reads up to {}",
-                meta.state_format, ours.0
+                "{changelog} has state format {}, this version reads up to {state_format}",
+                meta.state_format
             ),
             advice: "run the version that wrote it, or a newer one".to_owned(),
-        }),
+        });
+    }
+    Ok(())
+}
+
+/// Where to start (`None`: at the oldest record), or why state and offsets cannot belong together. The two are
+/// written in one transaction, so they differ only if something else has changed one of them. Offsets of a group
+/// expire, a changelog does not: without them the meta record decides.
+fn agree(
+    input: &TopicPartition,
+    changelog: &TopicPartition,
+    committed: Option<i64>,
+    meta: Option<&PartitionMeta>,
+) -> Result<Option<i64>, Blocked> {
+    let reset = "offsets and changelog must be reset together: `ripen reset scorer`".to_owned();
+    match (committed, meta) {
         (Some(offset), Some(meta)) if offset != meta.next_offset => Err(Blocked {
             reason: format!(
                 "the group has committed offset {offset} of {input}, {changelog} has state up to {}",
@@ -411,12 +417,12 @@ fn agree(
             ),
             advice: reset,
         }),
-        (_, Some(meta)) => Ok(meta.next_offset),
+        (_, Some(meta)) => Ok(Some(meta.next_offset)),
         (Some(offset), None) => Err(Blocked {
             reason: format!("the group has committed offset {offset} of {input}, but {changelog} is empty"),
             advice: reset,
         }),
-        (None, None) => Ok(*low),
+        (None, None) => Ok(None),
     }
 }
 
@@ -446,7 +452,7 @@ fn remade(at: &TopicPartition, start: i64, later: i64, clock_ms: i64) -> Blocked
 mod tests {
     use super::*;
 
-    fn check(committed: Option<i64>, meta: Option<(i64, u16, &str)>, expected: Result<i64, &str>) {
+    fn check(committed: Option<i64>, meta: Option<(i64, u16, &str)>, expected: Result<Option<i64>, &str>) {
         let (input, changelog) = (TopicPartition::new("in", 3), TopicPartition::new("state", 3));
         let meta = meta.map(|(next_offset, state_format, application)| PartitionMeta {
             next_offset,
@@ -455,8 +461,9 @@ mod tests {
             marker: "w:1".to_owned(),
             operator: Vec::new(),
         });
-        let places = Places { input: &input, changelog: &changelog, low: 7 };
-        let agreed = agree(&places, committed, meta.as_ref(), (2, "ours"));
+        let agreed = (meta.as_ref())
+            .map_or(Ok(()), |meta| readable(&changelog, meta, 2, "ours"))
+            .and_then(|()| agree(&input, &changelog, committed, meta.as_ref()));
         match expected {
             Ok(start) => assert_eq!(agreed, Ok(start)),
             Err(part) => {
@@ -468,9 +475,9 @@ mod tests {
 
     #[test]
     fn state_and_offsets_start_together_or_not_at_all() {
-        check(Some(20), Some((20, 2, "ours")), Ok(20));
-        check(None, Some((20, 1, "ours")), Ok(20));
-        check(None, None, Ok(7));
+        check(Some(20), Some((20, 2, "ours")), Ok(Some(20)));
+        check(None, Some((20, 1, "ours")), Ok(Some(20)));
+        check(None, None, Ok(None));
         check(
             Some(20),
             Some((19, 2, "ours")),
