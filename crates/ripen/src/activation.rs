@@ -165,13 +165,7 @@ pub fn activate<L: Log>(
     let active = ActiveModel { hash: model.hash.clone(), epoch };
     let mut out = Outbox::default();
     push_activation(&mut out, topics, &active, text, partitions, at_ms);
-    log.begin()?;
-    let written = log.produce(&out).and_then(|()| log.drain()).and_then(|()| log.commit());
-    if let Err(error) = written {
-        // What was begun is aborted; should that fail too, the next activation fences it.
-        let _ = log.abort();
-        return Err(error.into());
-    }
+    log.append(&out)?;
     Ok(Activated::Now(active))
 }
 

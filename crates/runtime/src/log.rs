@@ -209,6 +209,20 @@ pub trait Log {
     /// Any class.
     fn abort(&mut self) -> Result<(), LogError>;
 
+    /// Appends the records of `out` in a transaction of its own.
+    ///
+    /// # Errors
+    /// That of the first call that failed. Then nothing of it will be seen, unless the class is `Unknown`: what was
+    /// begun is aborted, and should that fail too, by the next producer with this transactional id.
+    fn append(&mut self, out: &Outbox) -> Result<(), LogError> {
+        self.begin()?;
+        let written = self.produce(out).and_then(|()| self.drain()).and_then(|()| self.commit());
+        if written.is_err() {
+            let _ = self.abort();
+        }
+        written
+    }
+
     /// Replaces the producer by a new one with the same transactional id, which fences the old one and
     /// finishes or aborts what it left.
     ///

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ripen_records::{Partitions, Topics};
 use ripen_runtime::kafka::admin::{self, Finding, TopicSpec};
 use ripen_runtime::kafka::{KafkaConfig, KafkaLog, MemberConfig};
-use ripen_runtime::{Call, ErrorClass, Log, LogError};
+use ripen_runtime::{Call, ErrorClass, Log, LogError, TopicPartition};
 use tracing::warn;
 
 use super::serve::Service;
@@ -69,6 +69,17 @@ pub(super) fn writer(command: &str, config: &Config) -> Result<KafkaLog, Failure
         ..MemberConfig::default()
     };
     KafkaLog::connect(&client(command, config), &identity).map_err(Failure::new)
+}
+
+/// The partitions of a topic.
+///
+/// # Errors
+/// When there is no such topic, or no broker that knows.
+pub(super) fn partitions(log: &mut impl Log, topic: &str) -> Result<Vec<TopicPartition>, Failure> {
+    let count = log.partition_count(topic).map_err(Failure::new)?.ok_or_else(|| {
+        Failure::new(format_args!("topic {topic} does not exist; `ripen topics apply` makes Ripen's own"))
+    })?;
+    Ok((0..count).map(|partition| TopicPartition::new(topic, partition)).collect())
 }
 
 /// Whether the brokers answer and the topics that these services need are as configured.

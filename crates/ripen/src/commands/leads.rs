@@ -27,13 +27,7 @@ pub(super) fn forget(
     let config = config()?;
     let topics = Topics::with_prefix(&config.prefix);
     let mut log = broker::writer("leads-forget", &config)?;
-    let partitions = log.partition_count(&topics.activities).map_err(Failure::new)?;
-    if partitions.is_none() {
-        let topic = &topics.activities;
-        return Err(Failure::new(format_args!(
-            "topic {topic} does not exist; `ripen topics apply` makes it"
-        )));
-    }
+    broker::partitions(&mut log, &topics.activities)?;
     tell(&ids, arguments)?;
     if !arguments.yes {
         say(format_args!("nothing was changed; add --yes"));
@@ -44,13 +38,7 @@ pub(super) fn forget(
     for id in &ids {
         push_request(&mut out, &topics, id, arguments.suppress, arrival_ms);
     }
-    log.begin().map_err(Failure::new)?;
-    let written = log.produce(&out).and_then(|()| log.drain()).and_then(|()| log.commit());
-    if let Err(error) = written {
-        // What was begun is aborted; should that fail too, the next run fences it.
-        let _ = log.abort();
-        return Err(Failure::new(error));
-    }
+    log.append(&out).map_err(Failure::new)?;
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "requested; the scorers carry it out as soon as they come to it")
         .and_then(|()| stdout.flush())

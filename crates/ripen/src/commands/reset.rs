@@ -64,7 +64,7 @@ fn offsets(
     let mut log = broker::writer("reset", config)?;
     let mut targets = Vec::new();
     for topic in &inputs {
-        for at in partitions(&mut log, topic)? {
+        for at in broker::partitions(&mut log, topic)? {
             let target = match to {
                 Start::Earliest => log.watermarks(&at).map(|(low, _)| low),
                 Start::Latest => log.watermarks(&at).map(|(_, high)| high),
@@ -94,7 +94,7 @@ fn scorer(client: &KafkaConfig, yes: bool, config: &Config) -> CommandResult {
     let group = broker::group(Service::Scorer, config);
     let topics = Topics::with_prefix(&config.prefix);
     let mut log = broker::writer("reset", config)?;
-    let inputs = partitions(&mut log, &topics.activities)?;
+    let inputs = broker::partitions(&mut log, &topics.activities)?;
     let mut patience = broker::Patience::new();
     let models = activation::stored_models(&mut log, &topics, &mut |log| patience.wait(log));
     let models = models.map_err(Failure::new)?;
@@ -208,13 +208,6 @@ fn first_state(
 /// The model that was active at a time, as far as the topic of models tells: it keeps each model's last activation.
 fn model_at(models: &[Stored], at_ms: i64) -> Option<&Stored> {
     models.iter().rev().find(|model| model.at_ms <= at_ms).or(models.first())
-}
-
-fn partitions(log: &mut KafkaLog, topic: &str) -> Result<Vec<TopicPartition>, Failure> {
-    let count = log.partition_count(topic).map_err(Failure::new)?.ok_or_else(|| {
-        Failure::new(format_args!("topic {topic} does not exist; `ripen topics apply` makes Ripen's own"))
-    })?;
-    Ok((0..count).map(|partition| TopicPartition::new(topic, partition)).collect())
 }
 
 /// Waits until the last member's session has ended.
