@@ -98,29 +98,31 @@ pub(super) fn run(services: &[Service], config: &Config) -> CommandResult {
     broker::check(services, config)?;
     let recorder = metrics::install().map_err(Failure::new)?;
     let names: Vec<&'static str> = services.iter().map(|service| service.as_str()).collect();
-    let health = Arc::new(Health::new(&names, config.workers));
+    let shared = Shared {
+        health: Arc::new(Health::new(&names, config.workers)),
+        progress: Arc::default(),
+        stop: Arc::default(),
+    };
     if let Some(address) = http::address(&listener) {
         info!(%address, "serving /livez, /readyz and /metrics");
     }
     let (sender, events) = mpsc::channel();
     let token = config.http.token.clone();
-    let side = Arc::clone(&health);
+    let health = Arc::clone(&shared.health);
     let told = sender.clone();
     spawn("http", move || {
-        if let Err(error) = side_thread(listener, token, side, recorder, &told) {
+        if let Err(error) = side_thread(listener, token, health, recorder, &told) {
             let _ = told.send(Event::Http(error.to_string()));
         }
     })?;
-    let progress = Arc::new(Progress::default());
-    let stop = Arc::new(AtomicBool::new(false));
     let mut threads = Vec::new();
     for service in services {
         for number in 0..config.workers {
-            threads.push(start_worker(*service, number, config, (&health, &progress), &stop, &sender)?);
+            threads.push(start_worker(*service, number, config, &shared, &sender)?);
         }
     }
     drop(sender);
-    supervise(&events, &stop, threads)
+    supervise(&events, &shared.stop, threads)
 }
 
 fn ingest_is_configured(config: &Config) -> Result<(), Failure> {
@@ -210,13 +212,11 @@ fn start_worker(
     service: Service,
     number: usize,
     config: &Config,
-    (health, progress): (&Arc<Health>, &Arc<Progress>),
-    stop: &Arc<AtomicBool>,
+    shared: &Shared,
     sender: &Sender<Event>,
 ) -> Result<JoinHandle<()>, Failure> {
     let (config, sender) = (config.clone(), sender.clone());
-    let (health, progress) = (Arc::clone(health), Arc::clone(progress));
-    let shell = Shell { service, number, health, progress, stop: Arc::clone(stop) };
+    let shell = Shell { service, number, shared: shared.clone() };
     spawn(&format!("{}-{number}", service.as_str()), move || {
         // A worker that panics must not leave a process that looks alive.
         let ended = Ending { service, number, sender, done: false };
@@ -266,13 +266,20 @@ fn work(shell: Shell, config: &Config, ending: Ending) {
     }
 }
 
+/// What the threads of a process have in common.
+#[derive(Debug, Clone)]
+struct Shared {
+    health: Arc<Health>,
+    progress: Arc<Progress>,
+    /// The workers are to end.
+    stop: Arc<AtomicBool>,
+}
+
 /// A worker's thread.
 struct Shell {
     service: Service,
     number: usize,
-    health: Arc<Health>,
-    progress: Arc<Progress>,
-    stop: Arc<AtomicBool>,
+    shared: Shared,
 }
 
 impl Shell {
@@ -284,11 +291,11 @@ impl Shell {
             Ok(worker) => worker,
             Err(error) => return ending.done(Err(error)),
         };
-        let result = shell::run(&mut worker, &self.stop, |worker| {
+        let result = shell::run(&mut worker, &self.shared.stop, |worker| {
             self.report(&worker.status(), worker.operator().waits_for_model());
         })
         .inspect_err(tell);
-        self.health.set(self.service.as_str(), self.number, WorkerState::Stopped);
+        self.shared.health.set(self.service.as_str(), self.number, WorkerState::Stopped);
         ending.done(result);
         drop(worker);
     }
@@ -306,9 +313,9 @@ impl Shell {
             WorkerState::Ready { .. } if waits_for_model => WorkerState::NoModel,
             state => state,
         };
-        let is_new = self.health.set(service, worker, state.clone());
+        let is_new = self.shared.health.set(service, worker, state.clone());
         let restoring = if let WorkerState::Restoring { records, .. } = state { records } else { 0 };
-        self.progress.set(service, worker, restoring);
+        self.shared.progress.set(service, worker, restoring);
         match state {
             // Progress has its own lines, and a failed transaction is told when it fails.
             WorkerState::Restoring { .. } | WorkerState::Aborting { .. } => {}
