@@ -273,28 +273,36 @@ mod tests {
         model
     }
 
-    #[test]
-    fn a_link_goes_in_front_of_its_activity_once_it_is_committed_not_again() {
-        let file = model(1);
+    /// Ingest of a source of clicks, under such a model.
+    fn ingest(count: usize, limits: Limits) -> IngestOperator {
+        let file = model(count);
         let hash = ripen_model::compile("wide.yaml", &file).unwrap_or_else(|errors| panic!("{errors}")).hash;
         let source = [("clicks".to_owned(), Format::Segment)];
-        let mut ingest =
-            IngestOperator::new(Topics::with_prefix(""), source, Limits::default(), Arrival::Source);
+        let mut ingest = IngestOperator::new(Topics::with_prefix(""), source, limits, Arrival::Source);
         ingest.table_record("", hash.as_bytes(), Some(file.as_bytes()));
+        ingest
+    }
+
+    fn click(value: &[u8]) -> Record<'_> {
+        Record {
+            topic: "clicks",
+            partition: 0,
+            offset: 0,
+            timestamp_ms: 0,
+            timestamp_type: TimestampType::CreateTime,
+            key: None,
+            value: Some(value),
+            headers: Headers::EMPTY,
+        }
+    }
+
+    #[test]
+    fn a_link_goes_in_front_of_its_activity_once_it_is_committed_not_again() {
+        let mut ingest = ingest(1, Limits::default());
         let keys_of = |ingest: &mut IngestOperator| {
-            let click = br#"{"type":"page","messageId":"m","anonymousId":"a","userId":"u"}"#;
-            let record = Record {
-                topic: "clicks",
-                partition: 0,
-                offset: 0,
-                timestamp_ms: 0,
-                timestamp_type: TimestampType::CreateTime,
-                key: None,
-                value: Some(click),
-                headers: Headers::EMPTY,
-            };
+            let value = br#"{"type":"page","messageId":"m","anonymousId":"a","userId":"u"}"#;
             let mut out = Outbox::default();
-            assert_eq!(ingest.apply(&record, &mut out), Outcome::Applied);
+            assert_eq!(ingest.apply(&click(value), &mut out), Outcome::Applied);
             let keys =
                 out.iter().map(|record| String::from_utf8_lossy(record.key.expect("a key")).into_owned());
             keys.collect::<Vec<_>>()
@@ -311,32 +319,17 @@ mod tests {
 
     #[test]
     fn an_activity_that_its_topic_would_refuse_is_a_dead_letter() {
-        let file = model(20);
-        let hash = ripen_model::compile("wide.yaml", &file).unwrap_or_else(|errors| panic!("{errors}")).hash;
         let topics = Topics::with_prefix("");
-        let limits = Limits { value_bytes: 4 << 20, ..Limits::default() };
-        let source = [("clicks".to_owned(), Format::Segment)];
-        let mut ingest = IngestOperator::new(topics.clone(), source, limits, Arrival::Source);
-        ingest.table_record("", hash.as_bytes(), Some(file.as_bytes()));
+        let mut ingest = ingest(20, Limits { value_bytes: 4 << 20, ..Limits::default() });
         let list = format!("[{}]", vec![format!("\"{}\"", "x".repeat(1_024)); 64].join(","));
         for (count, expect) in [(10, &topics.activities), (20, &topics.dead_letters)] {
             let properties: Vec<String> = (0..count).map(|n| format!("\"p{n}\":{list}")).collect();
-            let click = format!(
+            let value = format!(
                 r#"{{"type":"track","messageId":"m","anonymousId":"a","event":"x","properties":{{{}}}}}"#,
                 properties.join(",")
             );
-            let record = Record {
-                topic: "clicks",
-                partition: 0,
-                offset: 0,
-                timestamp_ms: 0,
-                timestamp_type: TimestampType::CreateTime,
-                key: None,
-                value: Some(click.as_bytes()),
-                headers: Headers::EMPTY,
-            };
             let mut out = Outbox::default();
-            assert_eq!(ingest.apply(&record, &mut out), Outcome::Applied);
+            assert_eq!(ingest.apply(&click(value.as_bytes()), &mut out), Outcome::Applied);
             let written: Vec<&str> = out.iter().map(|record| record.topic).collect();
             assert_eq!(written, [expect.as_str()], "{count} lists of 64 KiB");
         }
