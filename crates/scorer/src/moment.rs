@@ -75,12 +75,12 @@ impl Default for KeyMemo {
 
 impl KeyMemo {
     fn key(&mut self, text: &str, work_out: impl FnOnce() -> u64) -> u64 {
-        if text.len() > MEMO_KEY_BYTES {
+        // A place that holds nothing yet holds the empty text.
+        if text.is_empty() || text.len() > MEMO_KEY_BYTES {
             return work_out();
         }
         let hash = FixedState::default().hash_one(text);
         let (held, key) = &mut self.0[hash as usize % MEMO_KEYS];
-        // No field is an empty text.
         if held != text {
             held.clear();
             held.push_str(text);
@@ -464,4 +464,18 @@ fn kept(value: FieldValue<'_>, kind: TraitKind) -> Option<TraitValue> {
 /// The longest prefix of at most `bytes` bytes that ends at a character.
 fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_has_the_key_that_was_worked_out_for_it() {
+        let mut memo = KeyMemo::default();
+        for (key, text) in ["", "a", "b", "", "a"].into_iter().enumerate() {
+            let first = if text == "a" { 1 } else { key as u64 };
+            assert_eq!(memo.key(text, || key as u64), first, "{text:?} as number {key}");
+        }
+    }
 }
