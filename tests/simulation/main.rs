@@ -124,7 +124,7 @@ const PLANTED: [(Bug, u64); 15] = [
     (Bug::OffsetsFirst, 0),
     (Bug::UnknownIsCommitted, 80),
     (Bug::UnknownIsAborted, 90),
-    (Bug::UndecidedChangelog, 113),
+    (Bug::UndecidedChangelog, 1024),
     (Bug::UndecidedOffset, 4),
     (Bug::AbortMerges, 0),
     (Bug::AbortKeepsStage, 0),
