@@ -106,6 +106,7 @@ pub(crate) struct Moment<'a> {
     /// Event time, never above `arrival_ms`.
     pub(crate) t_ms: i64,
     pub(crate) arrival_ms: i64,
+    /// Whether one of the record's ids is more than a cookie; the lead's own may be, if it was sent on to it.
     pub(crate) known: bool,
     pub(crate) stamp: Option<Stamp>,
     /// This is the derived activity that opens a visit.

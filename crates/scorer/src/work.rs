@@ -310,7 +310,7 @@ impl Work {
                 overlay.begin(key, lead_id, arrival_ms, active.epoch)
             }
         };
-        let known = is_known(lead_id) || activity.ids.iter().any(|id| is_known(id));
+        let known = activity.ids.iter().any(|id| is_known(id));
         let mut moment = Moment::new(plan, memo, activity, known, arrival_ms);
         if let Err(reason) = count::accept(&touched.lead, &moment, plan.model.time.late_accept_ms) {
             return Ok(Applied::Filtered(reason));
@@ -481,7 +481,8 @@ fn absorb(plan: &Plan, lead: &mut Lead, moment: &mut Moment<'_>, at_ms: i64, eff
     effects.clear();
     lead.accepted_ms = at_ms;
     lead.last_ms = at_ms;
-    if moment.known && lead.known_since_ms.is_none_or(|since_ms| moment.t_ms < since_ms) {
+    let known = moment.known || is_known(&lead.id);
+    if known && lead.known_since_ms.is_none_or(|since_ms| moment.t_ms < since_ms) {
         lead.known_since_ms = Some(moment.t_ms);
         effects.moved = true;
     }

@@ -89,6 +89,18 @@ fn the_older_copy_of_an_activity_is_taken_back_with_its_key_and_its_visit() {
 }
 
 #[test]
+fn an_anonymous_activity_stays_one_when_its_id_has_been_merged() {
+    let model = MODEL.replace("{id: ping, event: ping,", "{id: ping, event: ping, anonymous: ignore,");
+    for log in
+        ["0h ping; 1h ping lead=user:1; 2h link to=user:1", "0h link to=user:1; 1h ping; 2h ping lead=user:1"]
+    {
+        let (shard, _, _) = story::run(&story::model(&model), &format!("{log}; 3h tick"));
+        let lead = shard.lead("user:1", shard.clock()).expect("readable").expect("a lead");
+        assert_eq!(story::sum_of(&lead.lines, "total"), 10_000, "{log}");
+    }
+}
+
+#[test]
 fn a_shared_device_does_not_fuse_its_visitors() {
     check(
         MODEL,
