@@ -17,11 +17,28 @@ pub(crate) struct Step {
     /// The broker's timestamp.
     pub(crate) timestamp_ms: i64,
     pub(crate) lead: &'static str,
-    /// `None`: a tick.
+    /// `None`: a link or a tick.
     pub(crate) activity: Option<Box<Activity<'static>>>,
+    pub(crate) link: Option<LinkTo>,
+    /// Whether what leads have sent to others comes before it.
+    pub(crate) delivers: bool,
     /// Whether the transaction ends here.
     pub(crate) commits: bool,
 }
+
+/// The lead's id and another one are one person.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LinkTo {
+    pub(crate) other: &'static str,
+    pub(crate) explicit: bool,
+    pub(crate) arrival_ms: i64,
+}
+
+/// Ids of every rank that matters, two of them of one.
+const LINKED: [&str; 5] = ["anon:a", "device:c", "user:b", "user:e", "crm:d"];
+
+/// An id that belongs to another one is forgotten after 350 days without a record at the earliest.
+const LONGEST_MS: i64 = 340 * 86_400_000;
 
 const NAMES: [&str; 15] = [
     "page_view",
@@ -64,11 +81,64 @@ pub(crate) fn history(dice: &mut Dice, draft: &Draft) -> Vec<Step> {
             activity.t_ms = activity.t_ms.min(activity.arrival_ms);
             activity
         });
-        steps.push(Step { timestamp_ms, lead, activity, commits: dice.percent(70) });
+        let commits = dice.percent(70);
+        steps.push(Step { timestamp_ms, lead, activity, link: None, delivers: true, commits });
     }
     clock_ms += unit_ms * dice.number(&[0, 10, 100, 5_000]);
-    steps.push(Step { timestamp_ms: clock_ms, lead: leads[0], activity: None, commits: true });
+    let end = Step {
+        timestamp_ms: clock_ms,
+        lead: leads[0],
+        activity: None,
+        link: None,
+        delivers: true,
+        commits: true,
+    };
+    steps.push(end);
     steps
+}
+
+/// The same history under several ids, some of which turn out to be one person's in the midst of it.
+pub(crate) fn linked(dice: &mut Dice, steps: &[Step]) -> Vec<Step> {
+    let span_ms = steps.iter().map(|step| step.timestamp_ms).max().unwrap_or(0) - START_MS;
+    let ids = &LINKED[dice.within(0, 3) as usize..];
+    let mut linked: Vec<Step> = Vec::new();
+    let most = dice.within(1, 5);
+    for step in steps {
+        let mut step = Step { delivers: dice.percent(75), ..step.clone() };
+        if let Some(activity) = &mut step.activity {
+            step.lead = dice.pick(ids);
+            activity.ids = vec![Text::from(step.lead)];
+            copy(dice, activity, &linked);
+        }
+        linked.push(step.clone());
+        let links = linked.iter().filter(|step| step.link.is_some()).count() as i64;
+        if links < most && dice.percent(25) && span_ms < LONGEST_MS {
+            let (lead, other) = (dice.pick(ids), dice.pick(ids));
+            let arrival_ms = step.timestamp_ms - dice.number(&[0, 0, 1, 5_000]);
+            let link = LinkTo { other, explicit: dice.percent(30), arrival_ms };
+            linked.push(Step { lead, activity: None, link: Some(link), delivers: dice.percent(75), ..step });
+        }
+    }
+    linked.last_mut().expect("it ends with a tick").delivers = true;
+    linked
+}
+
+/// Makes it, now and then, a copy of an activity before it, as a pixel and a server send the same one.
+fn copy(dice: &mut Dice, activity: &mut Activity<'static>, before: &[Step]) {
+    let before: Vec<&Activity<'static>> = before.iter().filter_map(|step| step.activity.as_deref()).collect();
+    if before.is_empty() || !dice.percent(20) {
+        return;
+    }
+    let same = before[dice.within(0, before.len() as i64) as usize];
+    activity.event_id = same.event_id.clone();
+    if dice.percent(70) {
+        activity.name = same.name.clone();
+        activity.page = same.page.clone();
+        activity.properties = same.properties.clone();
+    }
+    if dice.percent(70) {
+        activity.t_ms = (same.t_ms + dice.number(&[0, 0, -1, 1, 400])).min(activity.arrival_ms);
+    }
 }
 
 fn wait(dice: &mut Dice, unit_ms: i64) -> i64 {

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use ripen_model::Model;
 use ripen_model::compiled::{Amount, Feedback, KeyPart, Reason, Recurrence, Rule, RuleOrigin, TraitSource};
 use ripen_model::expression::EventField;
 use ripen_records::{Activity, LeadId, Text};
 
+use super::calendar::{bucket, sealed_at_ms};
 use super::values::{Known, Seen, Stamp};
 
 const HALF_HOUR_MS: i64 = 1_800_000;
-const QUARTER_MS: i64 = 900_000;
 const DAY_MS: i64 = 86_400_000;
 
 /// An accepted activity.
@@ -25,8 +23,6 @@ pub(crate) struct Accepted {
     /// The traits that it carries, by place.
     pub(crate) traits: Vec<(usize, Known)>,
     touch: Option<Texts>,
-    path: Option<String>,
-    dwell_ms: Option<i64>,
 }
 
 /// Source, medium, campaign, term, content, the referrer's host.
@@ -41,10 +37,16 @@ pub(crate) struct Match {
     pub(crate) rule: usize,
     pub(crate) t_ms: i64,
     pub(crate) id: u64,
+    /// The page's path, else the first field of its key.
+    pub(crate) about: Option<String>,
     /// `None`: every match counts.
-    key: Option<String>,
-    /// Not in a calendar bucket that was sealed by then.
-    counts: bool,
+    pub(super) key: Option<String>,
+    /// Not in a calendar bucket that was sealed by then, not taken back by a merge.
+    pub(super) counts: bool,
+    /// Of a match without a key: whether windows may see it.
+    pub(super) is_held: bool,
+    /// Scores that a merge has cleared of it.
+    pub(super) cleared: Vec<usize>,
     /// The property that windows sum, millionths.
     pub(crate) summed: i64,
     /// What feedback says that the lead has brought in, millionths.
@@ -55,10 +57,10 @@ pub(crate) struct Match {
 
 /// The current visit.
 #[derive(Debug, Clone)]
-struct Visit {
-    number: i64,
+pub(super) struct Visit {
+    pub(super) number: i64,
     start_ms: i64,
-    last_ms: i64,
+    pub(super) last_ms: i64,
     pages: i64,
     gap_ms: Option<i64>,
     session: Option<String>,
@@ -70,9 +72,13 @@ pub(crate) struct History {
     pub(crate) accepted: Vec<Accepted>,
     /// The event time of the first activity with an id beyond a cookie.
     pub(crate) known_since_ms: Option<i64>,
-    remembered: Vec<(i64, u64)>,
-    floor_ms: i64,
-    visit: Option<Visit>,
+    /// The instant of the last accepted activity or merge.
+    pub(super) settled_ms: i64,
+    pub(super) remembered: Vec<(i64, u64)>,
+    pub(super) floor_ms: i64,
+    pub(super) visit: Option<Visit>,
+    /// What it did last, by arrival, or after a merge by event time.
+    pub(super) log: Vec<(u64, Told)>,
 }
 
 /// Why an activity is not counted.
@@ -87,23 +93,33 @@ pub(crate) fn hash(event_id: &str) -> u64 {
     u64::from_be_bytes(blake3::hash(event_id.as_bytes()).as_bytes()[..8].try_into().expect("eight bytes"))
 }
 
+impl Match {
+    fn counted(&self) -> Counted {
+        Counted { t_ms: self.t_ms, summed: self.summed }
+    }
+}
+
 impl History {
     pub(crate) fn new() -> History {
         History {
             accepted: Vec::new(),
             known_since_ms: None,
+            settled_ms: i64::MIN,
             remembered: Vec::new(),
             floor_ms: i64::MIN,
             visit: None,
+            log: Vec::new(),
         }
     }
 
-    /// S2. `now_ms` is the instant at which the lead is looked at.
+    /// S2. `now_ms` is the instant at which the lead is looked at; `of_known` tells that its own id is more than a
+    /// cookie.
     pub(crate) fn accept(
         &mut self,
         model: &Model,
         activity: &Activity<'_>,
         now_ms: i64,
+        of_known: bool,
     ) -> Result<(), Refusal> {
         let id = hash(&activity.event_id);
         let t_ms = activity.t_ms.min(activity.arrival_ms);
@@ -113,11 +129,12 @@ impl History {
         if activity.arrival_ms - t_ms > model.time.late_accept_ms || t_ms <= self.floor_ms {
             return Err(Refusal::Late);
         }
+        self.settled_ms = now_ms;
         self.remembered.push((t_ms, id));
         self.forget_ids(model, now_ms);
         let is_known =
             activity.ids.iter().any(|id| LeadId::parse(id).is_ok_and(|lead| lead.kind().is_known()));
-        if is_known {
+        if is_known || of_known {
             self.known_since_ms = Some(self.known_since_ms.unwrap_or(t_ms).min(t_ms));
         }
         let (began, stamp) = self.visit(model, activity, t_ms);
@@ -133,12 +150,13 @@ impl History {
         let name = activity.name.to_string();
         let (touch, dwell_ms) = (touch(activity), dwell_ms(&seen));
         let path = activity.page.as_ref().and_then(|page| Some((**page.path.as_ref()?).to_owned()));
-        self.accepted.push(Accepted { name, t_ms, id, matches, traits, touch, path, dwell_ms });
+        self.log.push((id, (t_ms, name.clone(), path, dwell_ms)));
+        self.accepted.push(Accepted { name, t_ms, id, matches, traits, touch });
         Ok(())
     }
 
     /// Ids beyond `late_accept` go first, then the smallest; each that goes raises the floor.
-    fn forget_ids(&mut self, model: &Model, now_ms: i64) {
+    pub(super) fn forget_ids(&mut self, model: &Model, now_ms: i64) {
         self.remembered.sort_unstable();
         let too_old = |t_ms: i64| now_ms - t_ms > model.time.late_accept_ms;
         while self.remembered.len() > usize::from(model.time.remember)
@@ -209,14 +227,28 @@ fn matched(seen: &Seen<'_>, t_ms: i64, id: u64, is_known: bool, now_ms: i64) -> 
             rule: rule.ix(),
             t_ms,
             id,
+            about: about(seen, found),
             key: key(seen, found, t_ms),
             counts: sealed_at_ms(model, found, t_ms).is_none_or(|sealed_ms| now_ms <= sealed_ms),
+            is_held: true,
+            cleared: Vec::new(),
             summed: summed.unwrap_or(0),
             brought: brought(seen, found).unwrap_or(0),
             kept: kept(seen, found),
         });
     }
     matches
+}
+
+fn about(seen: &Seen<'_>, rule: &Rule) -> Option<String> {
+    let key_field = || match &rule.recurrence {
+        Recurrence::Per(parts) => parts.iter().find_map(|part| match part {
+            KeyPart::Field(field) => Some(*field),
+            _ => None,
+        }),
+        _ => None,
+    };
+    seen.field(EventField::PagePath).or_else(|| seen.field(key_field()?))?.text()
 }
 
 /// The amount that a feedback states.
@@ -262,40 +294,6 @@ fn key(seen: &Seen<'_>, rule: &Rule, t_ms: i64) -> Option<String> {
     }
 }
 
-/// The name of a calendar bucket.
-fn bucket(zone: &TimeZone, part: &KeyPart, t_ms: i64) -> String {
-    let local = Timestamp::from_millisecond(t_ms).expect("within the calendar").to_zoned(zone.clone());
-    match part {
-        KeyPart::Hour => format!("{} {} {}", local.date(), local.hour(), local.offset()),
-        KeyPart::Day => local.date().to_string(),
-        KeyPart::Week => format!("{:?}", local.date().iso_week_date().first_of_week()),
-        KeyPart::Field(_) => unreachable!("a field is no bucket"),
-    }
-}
-
-/// The day of an instant, for `days`.
-pub(crate) fn day(zone: &TimeZone, t_ms: i64) -> String {
-    bucket(zone, &KeyPart::Day, t_ms)
-}
-
-/// The last instant at which the bucket of a match is open; `None` for rules that are never sealed.
-fn sealed_at_ms(model: &Model, rule: &Rule, t_ms: i64) -> Option<i64> {
-    let Recurrence::Per(parts) = &rule.recurrence else { return None };
-    if rule.max.is_some() {
-        return None;
-    }
-    let ends = parts.iter().map(|part| {
-        let own = bucket(&model.time.zone, part, t_ms);
-        // Clocks change on quarters of an hour at the finest.
-        let mut at_ms = t_ms.div_euclid(QUARTER_MS) * QUARTER_MS + QUARTER_MS;
-        while bucket(&model.time.zone, part, at_ms) == own {
-            at_ms += QUARTER_MS;
-        }
-        at_ms
-    });
-    Some(ends.min()? + model.time.late_accept_ms + DAY_MS)
-}
-
 /// What says where the lead came from: a campaign, or a page of another host.
 fn touch(activity: &Activity<'_>) -> Option<Texts> {
     let present = |text: &Option<Text<'_>>| Some(text.as_ref()?.to_string()).filter(|text| !text.is_empty());
@@ -337,12 +335,14 @@ fn carried(seen: &Seen<'_>) -> Vec<(usize, Known)> {
 }
 
 /// A match that counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Counted {
     pub(crate) t_ms: i64,
-    pub(crate) id: u64,
     pub(crate) summed: i64,
 }
+
+/// The place of a match: of its activity among those accepted, and its own among that one's.
+pub(super) type Place = (usize, usize);
 
 /// What is known of a fact.
 #[derive(Debug)]
@@ -354,43 +354,73 @@ pub(crate) struct FactMarks {
 }
 
 impl History {
-    fn matches(&self, rule: usize) -> impl Iterator<Item = &Match> {
-        self.accepted.iter().flat_map(|activity| &activity.matches).filter(move |found| found.rule == rule)
+    pub(super) fn at(&self, (activity, ix): Place) -> &Match {
+        &self.accepted[activity].matches[ix]
+    }
+
+    /// The places of all matches of a rule, in the order in which they came.
+    pub(super) fn matches(&self, rule: usize) -> impl Iterator<Item = Place> {
+        let places = self.accepted.iter().enumerate();
+        let places = places.flat_map(|(activity, of)| (0..of.matches.len()).map(move |ix| (activity, ix)));
+        places.filter(move |place| self.at(*place).rule == rule)
     }
 
     /// S4: the matches of a rule that count.
-    pub(crate) fn counted(&self, model: &Model, rule: usize) -> Vec<Counted> {
-        let mut every = Vec::new();
-        let mut newest: BTreeMap<&str, Counted> = BTreeMap::new();
-        for found in self.matches(rule).filter(|found| found.counts) {
-            let counted = Counted { t_ms: found.t_ms, id: found.id, summed: found.summed };
-            match &found.key {
-                None => every.push(counted),
-                Some(key) => {
-                    let held = newest.entry(key).or_insert(counted);
-                    *held = counted.max(*held);
-                }
-            }
-        }
+    pub(super) fn counting(&self, model: &Model, rule: usize) -> Vec<Place> {
+        let counting = self.matches(rule).filter(|place| self.at(*place).counts);
         if matches!(model.rules[rule].recurrence, Recurrence::Every) {
-            every.sort();
-            return every;
+            return counting.collect();
         }
-        newest_of(newest.into_values().collect(), model.rules[rule].max)
+        let newest = self.newest(counting.map(|place| (self.at(place).key.as_deref(), place)));
+        self.newest_of(newest, model.rules[rule].max)
     }
 
-    /// The matches of a rule that windows see. A rule without keys holds one match for each event id: of one that came
-    /// again, the newest.
-    pub(crate) fn held(&self, model: &Model, rule: usize) -> Vec<Counted> {
+    /// The matches of a rule that windows may see. A rule without keys holds one match for each event id: of one that
+    /// came again, the newest.
+    pub(super) fn holding(&self, model: &Model, rule: usize) -> Vec<Place> {
         if !matches!(model.rules[rule].recurrence, Recurrence::Every) {
-            return self.counted(model, rule);
+            return self.counting(model, rule);
         }
-        let mut newest: BTreeMap<u64, Counted> = BTreeMap::new();
-        for found in self.counted(model, rule) {
-            let held = newest.entry(found.id).or_insert(found);
-            *held = found.max(*held);
+        let held = self.matches(rule).filter(|place| self.at(*place).is_held);
+        let newest = self.newest(held.map(|place| (self.at(place).id, place)));
+        self.newest_of(newest, model.rules[rule].max)
+    }
+
+    /// Of each key the newest match; of several of one place in canonical order the first.
+    fn newest<K: Ord>(&self, keyed: impl Iterator<Item = (K, Place)>) -> Vec<Place> {
+        let mut newest: BTreeMap<K, Place> = BTreeMap::new();
+        for (key, place) in keyed {
+            let held = newest.entry(key).or_insert(place);
+            if self.order(place) > self.order(*held) {
+                *held = place;
+            }
         }
-        newest_of(newest.into_values().collect(), model.rules[rule].max)
+        newest.into_values().collect()
+    }
+
+    fn newest_of(&self, mut places: Vec<Place>, max: Option<u16>) -> Vec<Place> {
+        places.sort_by_key(|place| self.order(*place));
+        let surplus = max.map_or(0, |max| places.len().saturating_sub(usize::from(max)));
+        places.split_off(surplus)
+    }
+
+    fn order(&self, place: Place) -> (i64, u64) {
+        (self.at(place).t_ms, self.at(place).id)
+    }
+
+    /// What counts of a rule in a score.
+    pub(crate) fn counted(&self, model: &Model, rule: usize, score: usize) -> Vec<Counted> {
+        let cleared_ms = self.cleared_ms(model, score);
+        let counting = self.counting(model, rule).into_iter().map(|place| self.at(place));
+        let left = counting.filter(|found| {
+            cleared_ms.is_none_or(|cleared_ms| found.t_ms > cleared_ms) && !found.cleared.contains(&score)
+        });
+        left.map(Match::counted).collect()
+    }
+
+    /// What windows see of a rule.
+    pub(crate) fn held(&self, model: &Model, rule: usize) -> Vec<Counted> {
+        self.holding(model, rule).into_iter().map(|place| self.at(place).counted()).collect()
     }
 
     /// S8.
@@ -418,7 +448,10 @@ impl History {
             let (place, value) = found.kept.as_ref()?;
             (*place == ix).then_some(((found.t_ms, found.id), value))
         });
-        carried.chain(kept).max_by_key(|(order, _)| *order).map(|(_, value)| value.clone())
+        // Of two copies of one activity, the survivor's.
+        let mut values: Vec<((i64, u64), &Known)> = carried.chain(kept).collect();
+        values.sort_by_key(|(order, _)| std::cmp::Reverse(*order));
+        values.first().map(|(_, value)| (*value).clone())
     }
 
     /// The first and the last touch in the order of events.
@@ -433,9 +466,8 @@ impl History {
     /// The latest activities, as many as the hand-over asks for, in the order of events.
     pub(crate) fn told(&self, model: &Model) -> Vec<Told> {
         let most = model.handover.as_ref().map_or(0, |handover| usize::from(handover.history));
-        let latest = &self.accepted[self.accepted.len().saturating_sub(most)..];
-        let told = latest.iter().map(|of| (of.t_ms, of.name.clone(), of.path.clone(), of.dwell_ms));
-        let mut told: Vec<Told> = told.collect();
+        let latest = &self.log[self.log.len().saturating_sub(most)..];
+        let mut told: Vec<Told> = latest.iter().map(|(_, told)| told.clone()).collect();
         told.sort_by_key(|(t_ms, ..)| *t_ms);
         told
     }
@@ -477,10 +509,4 @@ impl History {
             .filter(|(_, feedback)| feedback.clear.iter().any(|clear| clear.ix() == score));
         clears.map(|(t_ms, _)| t_ms).max()
     }
-}
-
-fn newest_of(mut counted: Vec<Counted>, max: Option<u16>) -> Vec<Counted> {
-    counted.sort();
-    let surplus = max.map_or(0, |max| counted.len().saturating_sub(usize::from(max)));
-    counted.split_off(surplus)
 }

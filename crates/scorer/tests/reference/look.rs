@@ -5,6 +5,7 @@ use ripen_model::compiled::RuleOrigin;
 use ripen_model::expression::LeadTest;
 use ripen_records::Cause;
 
+use super::decisive::{Decisive, Fed, decisive};
 use super::history::{Accepted, Texts};
 use super::reading::{Evidence, Line, Place, Reading};
 use super::sales::{self, Sales, Step};
@@ -23,7 +24,7 @@ pub(crate) struct Memory {
     pub(crate) audiences: Vec<bool>,
     pub(crate) sales: Sales,
     /// By alert: whether its condition held, and when it fired.
-    alerts: Vec<(bool, Option<i64>)>,
+    pub(super) alerts: Vec<(bool, Option<i64>)>,
 }
 
 /// What is decided, before it gets a number.
@@ -40,6 +41,7 @@ pub(crate) struct Decided {
     pub(crate) facts: Vec<String>,
     /// Each with its reason.
     pub(crate) verdicts: Vec<(String, Option<String>)>,
+    pub(crate) decisive: Vec<Decisive>,
     pub(crate) expected_exit_ms: Option<i64>,
     pub(crate) value_micros: i64,
     pub(crate) expected_value_micros: Option<i64>,
@@ -53,6 +55,7 @@ pub(crate) enum Changed {
     Audience { audience: String, entered: bool },
     Sales(Step),
     Alert { alert: String, to: Vec<String> },
+    MergedInto(String),
 }
 
 /// Why a lead is looked at.
@@ -62,6 +65,8 @@ pub(crate) enum Why<'a> {
     Activity(&'a Accepted, &'a Evidence),
     /// Only time has passed.
     Deadline,
+    /// It has taken in another lead.
+    Merge,
 }
 
 impl Memory {
@@ -110,26 +115,29 @@ pub(crate) fn look(
     let model = &evidence.model;
     let mut memory = before.clone();
     let reading = Reading { evidence, at_ms, place: None };
-    let set = latch(&reading, &mut memory, why);
+    let (set, cleared) = latch(&reading, &mut memory, why);
     memory.stage = stage_of(&reading, &memory);
     let mut changes = Vec::new();
     if memory.stage != before.stage {
         memory.stage_since_ms = at_ms;
         let name = |ix: usize| model.stages[ix].id.clone();
         let passed = set.iter().filter(|ix| **ix < memory.stage).map(|ix| name(*ix)).collect();
-        changes.push(Changed::Stage { from: name(before.stage), to: name(memory.stage), passed });
+        let stage = Changed::Stage { from: name(before.stage), to: name(memory.stage), passed };
+        let fed = set.iter().map(|ix| Fed::Enter(*ix)).chain(cleared.iter().map(|ix| Fed::Exit(*ix)));
+        changes.push((stage, fed.collect()));
     }
     let reading = Reading { place: memory.place(), ..reading };
     for (ix, audience) in model.audiences.iter().enumerate() {
         let entered = reading.holds(&audience.when);
         if entered != memory.audiences[ix] {
             memory.audiences[ix] = entered;
-            changes.push(Changed::Audience { audience: audience.name.clone(), entered });
+            let change = Changed::Audience { audience: audience.name.clone(), entered };
+            changes.push((change, vec![Fed::Audience(ix)]));
         }
     }
     let activity = if let Why::Activity(activity, ..) = why { Some(activity) } else { None };
     let steps = sales::follow(&reading, &mut memory.sales, memory.stage, activity);
-    changes.extend(steps.into_iter().map(Changed::Sales));
+    changes.extend(steps.into_iter().map(|step| (Changed::Sales(step), Vec::new())));
     for (ix, alert) in model.alerts.iter().enumerate() {
         let (was_on, fired_ms) = memory.alerts[ix];
         let happened = activity.is_some_and(|activity| {
@@ -141,14 +149,15 @@ pub(crate) fn look(
         let silent = fired_ms.is_some_and(|fired_ms| at_ms < fired_ms + alert.cool_down_ms);
         if (happened || is_on && !was_on) && !silent {
             memory.alerts[ix].1 = Some(at_ms);
-            changes.push(Changed::Alert { alert: alert.id.clone(), to: alert.to.clone() });
+            let change = Changed::Alert { alert: alert.id.clone(), to: alert.to.clone() };
+            changes.push((change, vec![Fed::Alert(ix)]));
         }
     }
     if changes.is_empty() {
         return (memory, Vec::new());
     }
     let cause = cause(&reading, before, &memory, why);
-    let is_timed = activity.is_none() && memory.stage == before.stage;
+    let is_timed = matches!(why, Why::Deadline) && memory.stage == before.stage;
     let expected_exit_ms = expected_exit(evidence, &memory, at_ms, active_ms);
     let mut decided = told(evidence, &memory, at_ms, cause, changes, expected_exit_ms);
     for decided in
@@ -159,8 +168,8 @@ pub(crate) fn look(
     (memory, decided)
 }
 
-/// Latches bottom up; gives those that were set.
-fn latch(reading: &Reading<'_>, memory: &mut Memory, why: Why<'_>) -> Vec<usize> {
+/// Latches bottom up; gives those that were set, and those that were cleared.
+fn latch(reading: &Reading<'_>, memory: &mut Memory, why: Why<'_>) -> (Vec<usize>, Vec<usize>) {
     let model = &reading.evidence.model;
     let (mut recycled, mut reopened) = (None, Vec::new());
     if let Why::Activity(activity, ..) = why {
@@ -172,7 +181,7 @@ fn latch(reading: &Reading<'_>, memory: &mut Memory, why: Why<'_>) -> Vec<usize>
         }
     }
     let before = memory.clone();
-    let mut set = Vec::new();
+    let (mut set, mut cleared) = (Vec::new(), Vec::new());
     for (ix, stage) in model.stages.iter().enumerate().skip(1) {
         let enters = || stage.enter.as_ref().is_some_and(|enter| reading.holds(enter));
         let is_cooling = reading.evidence.cools(ix, reading.at_ms);
@@ -180,8 +189,9 @@ fn latch(reading: &Reading<'_>, memory: &mut Memory, why: Why<'_>) -> Vec<usize>
         if before.latches[ix].is_some() {
             if is_cooling || sent_back || reopened.contains(&ix) || clears(reading, &before, ix) {
                 memory.latches[ix] = None;
+                cleared.push(ix);
             }
-        } else if (matches!(why, Why::Activity(..)) || stage.overrides)
+        } else if (!matches!(why, Why::Deadline) || stage.overrides)
             && !is_cooling
             && (recycled == Some(ix) || enters())
         {
@@ -189,7 +199,7 @@ fn latch(reading: &Reading<'_>, memory: &mut Memory, why: Why<'_>) -> Vec<usize>
             set.push(ix);
         }
     }
-    set
+    (set, cleared)
 }
 
 /// The lead's stage, once the latches are known.
@@ -207,17 +217,36 @@ fn stage_of(reading: &Reading<'_>, memory: &Memory) -> usize {
 pub(crate) fn forgotten(evidence: &Evidence, before: &Memory, at_ms: i64, has_spoken: bool) -> Vec<Decided> {
     let model = &evidence.model;
     let gone = Memory { stage: 0, latches: vec![None; model.stages.len()], ..before.clone() };
-    let audiences = model.audiences.iter().zip(&before.audiences).filter(|(_, is_in)| **is_in);
-    let left = |name: &String| Changed::Audience { audience: name.clone(), entered: false };
-    let mut changes: Vec<Changed> = audiences.map(|(audience, _)| left(&audience.name)).collect();
-    changes.extend(before.sales.clone().close(model).map(Changed::Sales));
+    let mut changes = leave_audiences(model, before);
+    changes.extend(before.sales.clone().close(model).map(|step| (Changed::Sales(step), Vec::new())));
     // A life that was told of is told to be over.
-    let stood = before.latches.iter().skip(1).any(Option::is_some);
-    if before.stage != 0 || has_spoken && (stood || !changes.is_empty()) {
+    let latched = (1..model.stages.len()).filter(|ix| before.latches[*ix].is_some());
+    let fed: Vec<Fed> = latched.map(Fed::Exit).collect();
+    if before.stage != 0 || has_spoken && (!fed.is_empty() || !changes.is_empty()) {
         let (from, to) = (model.stages[before.stage].id.clone(), model.stages[0].id.clone());
-        changes.push(Changed::Stage { from, to, passed: Vec::new() });
+        changes.push((Changed::Stage { from, to, passed: Vec::new() }, fed));
     }
     told(evidence, &gone, at_ms, Cause::Forgotten, changes, None)
+}
+
+/// What a lead that goes into another one says last.
+pub(crate) fn goodbye(
+    evidence: &Evidence,
+    before: &Memory,
+    at_ms: i64,
+    active_ms: i64,
+    into: &str,
+) -> Vec<Decided> {
+    let mut changes = leave_audiences(&evidence.model, before);
+    changes.push((Changed::MergedInto(into.to_owned()), Vec::new()));
+    let expected_exit_ms = expected_exit(evidence, before, at_ms, active_ms);
+    told(evidence, before, at_ms, Cause::Merge, changes, expected_exit_ms)
+}
+
+fn leave_audiences(model: &Model, before: &Memory) -> Vec<(Changed, Vec<Fed>)> {
+    let audiences = model.audiences.iter().enumerate().filter(|(ix, _)| before.audiences[*ix]);
+    let left = |name: &String| Changed::Audience { audience: name.clone(), entered: false };
+    audiences.map(|(ix, audience)| (left(&audience.name), vec![Fed::Audience(ix)])).collect()
 }
 
 /// Changes with all that travels with them.
@@ -226,12 +255,12 @@ fn told(
     memory: &Memory,
     at_ms: i64,
     cause: Cause,
-    changes: Vec<Changed>,
+    changes: Vec<(Changed, Vec<Fed>)>,
     expected_exit_ms: Option<i64>,
 ) -> Vec<Decided> {
     let model = &evidence.model;
     let reading = Reading { evidence, at_ms, place: memory.place() };
-    let decide = |change| Decided {
+    let decide = |(change, fed): (Changed, Vec<Fed>)| Decided {
         at_ms,
         cause,
         change,
@@ -242,6 +271,7 @@ fn told(
         lines: reading.lines(),
         facts: reading.facts(),
         verdicts: reading.verdicts(),
+        decisive: decisive(&evidence.history, model, &fed),
         expected_exit_ms,
         value_micros: evidence.history.brought(),
         expected_value_micros: reading.expected_value(),
@@ -282,6 +312,7 @@ fn cause(now: &Reading<'_>, before: &Memory, after: &Memory, why: Why<'_>) -> Ca
                 Cause::Activity
             }
         }
+        Why::Merge => Cause::Merge,
         Why::Deadline => {
             let then = Reading { at_ms: now.at_ms - 1, ..*now };
             let mut facts = (0..model.facts.len()).filter(|ix| !model.facts[*ix].is_verdict);

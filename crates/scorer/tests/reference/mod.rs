@@ -2,14 +2,18 @@
 //! accepted activities, by definition, each time anew. It shares no code with the core and is as naive as time
 //! allows; only decisions that have memory (stages, visits, remembered ids) are kept from one look to the next.
 
+mod calendar;
+mod decisive;
 mod history;
+mod identity;
 mod look;
 pub(crate) mod power;
 pub(crate) mod reading;
 mod sales;
+mod union;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ripen_model::Model;
@@ -17,6 +21,8 @@ use ripen_records::{Activity, LeadId};
 
 use history::History;
 pub(crate) use history::{Refusal, Texts};
+pub(crate) use identity::Joined;
+use identity::Message;
 pub(crate) use look::{Changed, Decided};
 use look::{Memory, Why};
 use reading::{Evidence, Reading};
@@ -37,7 +43,26 @@ pub(crate) struct Reference {
     model: Arc<Model>,
     clock_ms: i64,
     leads: BTreeMap<LeadId, Lead>,
+    /// Ids that belong to another one.
+    parents: BTreeMap<LeadId, LeadId>,
+    /// What leads have sent to others.
+    sent: VecDeque<(LeadId, Message)>,
     pub(crate) said: Vec<Said>,
+    /// By the hash of an event id, what the activity may be said to have been about.
+    pub(crate) abouts: BTreeSet<(String, String)>,
+}
+
+/// What becomes of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Accepted,
+    NotCounted(Refusal),
+    /// It is sent on to where the id belongs.
+    Forwarded,
+    Linked,
+    LinkRefused,
+    Merged,
+    Ticked,
 }
 
 struct Lead {
@@ -137,16 +162,26 @@ pub(crate) struct Standing {
 
 impl Reference {
     pub(crate) fn new(model: &Arc<Model>) -> Reference {
-        Reference { model: Arc::clone(model), clock_ms: i64::MIN, leads: BTreeMap::new(), said: Vec::new() }
+        Reference {
+            model: Arc::clone(model),
+            clock_ms: i64::MIN,
+            leads: BTreeMap::new(),
+            parents: BTreeMap::new(),
+            sent: VecDeque::new(),
+            said: Vec::new(),
+            abouts: BTreeSet::new(),
+        }
     }
 
     /// The clock moves: all that is due happens, in the order of instants.
-    pub(crate) fn tick(&mut self, timestamp_ms: i64) {
+    pub(crate) fn tick(&mut self, timestamp_ms: i64) -> Fate {
         self.clock_ms = self.clock_ms.max(timestamp_ms);
         let clock_ms = self.clock_ms;
         loop {
             let due = self.leads.iter_mut().filter_map(|(id, lead)| Some((lead.next_change(clock_ms)?, id)));
-            let Some((at_ms, id)) = due.min().map(|(at_ms, id)| (at_ms, id.clone())) else { return };
+            let Some((at_ms, id)) = due.min().map(|(at_ms, id)| (at_ms, id.clone())) else {
+                return Fate::Ticked;
+            };
             self.fire(&id, at_ms);
         }
     }
@@ -169,30 +204,36 @@ impl Reference {
         self.say(id, decided);
     }
 
-    /// One record of a lead, whose log time is `timestamp_ms`.
-    pub(crate) fn apply(
-        &mut self,
-        id: &str,
-        activity: &Activity<'_>,
-        timestamp_ms: i64,
-    ) -> Result<(), Refusal> {
+    /// An activity of an id, whose record's log time is `timestamp_ms`.
+    pub(crate) fn apply(&mut self, id: &LeadId, activity: &Activity<'static>, timestamp_ms: i64) -> Fate {
         self.tick(timestamp_ms);
-        let id = LeadId::parse(id).expect("a lead id");
+        if let Some(parent) = self.parents.get(id) {
+            self.sent.push_back((parent.clone(), Message::Activity(Box::new(activity.clone()))));
+            return Fate::Forwarded;
+        }
         let activity = &Activity { arrival_ms: activity.arrival_ms.min(self.clock_ms), ..activity.clone() };
-        let at_ms = activity.arrival_ms.max(self.leads.get(&id).map_or(i64::MIN, |lead| lead.last_ms));
-        let mut history = self.leads.get(&id).map_or_else(History::new, |lead| lead.evidence.history.clone());
-        history.accept(&self.model, activity, at_ms)?;
+        let at_ms = activity.arrival_ms.max(self.leads.get(id).map_or(i64::MIN, |lead| lead.last_ms));
+        let mut history = self.leads.get(id).map_or_else(History::new, |lead| lead.evidence.history.clone());
+        if let Err(refusal) = history.accept(&self.model, activity, at_ms, id.kind().is_known()) {
+            return Fate::NotCounted(refusal);
+        }
         let model = Arc::clone(&self.model);
         let lead = self.leads.entry(id.clone()).or_insert_with(|| Lead::new(&model, at_ms));
         lead.active_ms = at_ms;
         let evidence = Evidence::new(&model, history);
         let accepted = evidence.history.accepted.last().expect("just accepted");
+        let path =
+            activity.page.as_ref().and_then(|page| page.path.as_ref()).map(|path| (accepted.id, &**path));
+        let abouts = accepted.matches.iter().filter_map(|found| Some((found.id, found.about.as_deref()?)));
+        for (id, about) in abouts.chain(path) {
+            self.abouts.extend([id, accepted.id].map(|id| (format!("{id:016x}"), about.to_owned())));
+        }
         let why = Why::Activity(accepted, &lead.evidence);
         let (memory, decided) = look::look(&evidence, &lead.memory, at_ms, why, at_ms);
         lead.evidence = evidence;
         lead.looked_at(memory, at_ms);
-        self.say(&id, decided);
-        Ok(())
+        self.say(id, decided);
+        Fate::Accepted
     }
 
     fn say(&mut self, id: &LeadId, decided: Vec<Decided>) {

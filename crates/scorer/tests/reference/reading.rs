@@ -11,7 +11,8 @@ use ripen_model::compiled::{Amount, FitTable, Reason, VerdictHolds};
 use ripen_model::expression::{Comparison, Expression, LeadPredicate, LeadTest, Measure};
 use ripen_records::LineKind;
 
-use super::history::{Counted, FactMarks, History, day};
+use super::calendar::day;
+use super::history::{Counted, FactMarks, History};
 use super::power;
 use super::values::{self, Known};
 
@@ -59,17 +60,11 @@ pub(crate) type Line = (String, LineKind, String, i64);
 impl Evidence {
     pub(crate) fn new(model: &Arc<Model>, history: History) -> Evidence {
         let held = (0..model.rules.len()).map(|rule| history.held(model, rule)).collect();
-        let counted: Vec<_> = (0..model.rules.len()).map(|rule| history.counted(model, rule)).collect();
         let terms = model.groups.iter().map(|group| {
-            let cleared_ms = history.cleared_ms(model, group.score.ix());
-            let half_life_ms = model.scores[group.score.ix()].half_life_ms;
-            let left = |rule: usize| {
-                let counted = counted[rule].iter().copied();
-                let left =
-                    counted.filter(|found| cleared_ms.is_none_or(|cleared_ms| found.t_ms > cleared_ms));
-                Term::new(left.collect(), half_life_ms)
-            };
-            group.terms.iter().map(|(rule, _)| left(rule.ix())).collect()
+            let score = group.score.ix();
+            let half_life_ms = model.scores[score].half_life_ms;
+            let term = |rule: usize| Term::new(history.counted(model, rule, score), half_life_ms);
+            group.terms.iter().map(|(rule, _)| term(rule.ix())).collect()
         });
         let terms: Vec<Vec<Term>> = terms.collect();
         let slack = model.groups.iter().zip(&terms).map(|(group, terms)| {

@@ -58,6 +58,16 @@ impl Sales {
         ends
     }
 
+    /// S10: handed over if either was; the clock that began first goes on.
+    pub(crate) fn unite(&mut self, other: &Sales) {
+        let stays: Vec<_> = [self.stay, other.stay].into_iter().flatten().collect();
+        let since_ms = stays.iter().map(|(since_ms, _)| *since_ms).min();
+        self.stay =
+            since_ms.map(|since_ms| (since_ms, stays.iter().any(|(_, is_handed_over)| *is_handed_over)));
+        let clocks = self.clock.take().into_iter().chain(other.clock.clone());
+        self.clock = clocks.min_by_key(|clock| clock.start_ms);
+    }
+
     /// Ends the clock; it is told if it still ran.
     pub(crate) fn close(&mut self, model: &Model) -> Option<Step> {
         let clock = self.clock.take().filter(|clock| !clock.is_answered)?;
