@@ -88,6 +88,21 @@ fn the_older_copy_of_an_activity_is_taken_back_with_its_key_and_its_visit() {
     );
 }
 
+/// A stub is dropped 400 days after it was of use last, not after it was made.
+#[test]
+fn an_id_that_is_used_stays_known_for_years() {
+    let used = "0h ping; 1h link to=user:1; 300d ping; 650d ping; 1000d ping";
+    let (shard, _, _) = story::run(&story::model(MODEL), used);
+    let total = |id: &str| {
+        let lead = shard.lead(id, shard.clock()).expect("readable")?;
+        Some(story::sum_of(&lead.lines, "total"))
+    };
+    assert_eq!((total("anon:a"), total("user:1")), (None, Some(40_000)));
+    let (shard, _, _) = story::run(&story::model(MODEL), "0h ping; 1h link to=user:1; 401d ping");
+    let lead = shard.lead("anon:a", shard.clock()).expect("readable").expect("a lead of its own again");
+    assert_eq!(story::sum_of(&lead.lines, "total"), 10_000);
+}
+
 #[test]
 fn an_anonymous_activity_stays_one_when_its_id_has_been_merged() {
     let model = MODEL.replace("{id: ping, event: ping,", "{id: ping, event: ping, anonymous: ignore,");
