@@ -84,6 +84,55 @@ fn every_section_of_an_example_is_compiled() {
 }
 
 #[test]
+fn who_has_not_agreed_is_named() {
+    let model = model(
+        "apiVersion: ripen/v1\nmodel: {id: m, version: 1, agreed_by: [sales], requires_agreement_of: [boss, sales, law]}\n\
+         stages: [{id: a, owner: m}]\n",
+    );
+    assert_eq!(model.agreement.missing(), ["boss", "law"]);
+}
+
+#[test]
+fn concept_111_the_tracking_plan_names_the_readers() {
+    let text = "apiVersion: ripen/v1\nmodel: {id: m, version: 1}\npages: {price: /price}\n\
+        rules: [{id: view, event: page_view, where: \"page.kind == 'price'\", once_per: [properties.n]}]\n\
+        disqualify: [{id: spam, event: report, where: properties.hard, reason: spam}]\n\
+        feedback: {won: {lift: [spam]}}\n\
+        alerts: [{id: call, event: ask, to: [sales]}]\n\
+        frameworks: {use: BANT, score: need, BANT: {budget: 1}, answers: {event: ask, criterion: properties.c, value: properties.v}}\n\
+        scores: {need: {half_life: never}}\n\
+        stages: [{id: a, owner: m}, {id: b, owner: m, enter: \"traits.role == 'x'\"}]\n\
+        handover: {stages: [b]}\nresponse: {b: {within: 1h, answered_by: [ring]}}\n";
+    let plan = ripen_model::tracking_plan(&model(text), text);
+    let parts =
+        [("event", plan.events), ("field", plan.fields), ("page", plan.pages), ("trait", plan.traits)];
+    let told = parts.into_iter().flat_map(|(part, tracked)| {
+        let line = move |of: ripen_model::Tracked| {
+            let from =
+                if of.from.is_empty() { String::new() } else { format!(" from {}", of.from.join(", ")) };
+            format!("{part} {}{from}: {}\n", of.name, of.read_by.join(", "))
+        };
+        tracked.into_iter().map(line)
+    });
+    expect_test::expect![[r#"
+        event ask: alert call, answers to the framework
+        event page_view: rule view
+        event report: disqualification spam
+        event ring: response clock of b
+        event won: feedback
+        field properties.c: answers to the framework
+        field properties.hard: disqualification spam
+        field properties.n: rule view
+        field properties.v: answers to the framework
+        field traits.role: trait role
+        page price from /price: rule view
+        trait answers.budget: criterion budget
+        trait role from traits.role: stage b
+    "#]]
+    .assert_eq(&told.collect::<String>());
+}
+
+#[test]
 fn what_reacts_to_an_event_is_a_rule() {
     let model = model(AUTO_DEALER);
     let accepted = rule(&model, "feedback.crm_accepted");

@@ -146,6 +146,7 @@ fn keys_and_types() {
             "scores: {a: {half_life: 0s, range: [5, 5], labels: {x: 0, y: 0}}}",
             "scores: {a: {half_live: 7d}, a: {half_life: never}}",
             "scores: {a-b: {half_life: 7d}}",
+            "scores: {1a: {half_life: 7d}, _a: {half_life: 7d, range: [low, 5]}}",
             "groups: {g: {score: a, max: 1}}",
             "scores: {a: {half_life: never}}\ngroups: {g: {score: a}, h: {score: a, min: 5, max: 1}}",
             "rules: [{id: r, event: e, points: {a: 1}}]",
@@ -154,6 +155,7 @@ fn keys_and_types() {
             "rules: [{id: r, event: e, once: yes, anonymous: no}]",
             "rules: [{id: r, event: e}, {id: r, event: f}]",
             "lists: {a: rivals.txt, b: ['']}",
+            "lists: {a: [0x1F, 0x, 0xy, 0o17, 0o8, -.inf, .nan, 1.5e-3, 1e, '1e']}",
         ],
         expect![[r#"
             1:14 unknown time zone `Europe/Moscwo` → did you mean `Europe/Moscow`?
@@ -171,6 +173,8 @@ fn keys_and_types() {
             1:14 unknown key `half_live` in a score → did you mean `half_life`?
             1:30 duplicate key `a`
             1:10 expected a name of letters, digits and `_`, found the text `a-b`
+            1:10 expected a name of letters, digits and `_`, found the text `1a`
+            1:59 expected a number, found the text `low`
             1:21 unknown score `a`
             2:10 the group `g` caps nothing: it needs `max` or `min`
             2:28 the group `h` has a `min` above its `max`
@@ -182,6 +186,11 @@ fn keys_and_types() {
             1:33 a second rule `r`
             1:12 this list is in a file of its own, which has not been loaded → load `rivals.txt` together with the model
             1:28 an empty text is absent: no value equals it
+            1:13 `0x1F` is not a decimal number with at most 6 decimals → put it in quotes if it is a text
+            1:28 `0o17` is not a decimal number with at most 6 decimals → put it in quotes if it is a text
+            1:39 `-.inf` is not a decimal number with at most 6 decimals → put it in quotes if it is a text
+            1:46 `.nan` is not a decimal number with at most 6 decimals → put it in quotes if it is a text
+            1:52 `1.5e-3` is not a decimal number with at most 6 decimals → put it in quotes if it is a text
         "#]],
     );
 }
@@ -261,7 +270,7 @@ fn pages() {
             "pages: {a: [\"/x/{id}\"], b: [\"/x/{other}\"]}",
             "pages: {a: [x, /x/, //x, '/x?a=b']}",
             "pages: {a: [\"/{path}\"], b: [\"/x/{a}/{a}\"], c: [\"/y/{a\"], d: [\"/z/{*a}/b\"]}",
-            "pages: {a: [\"/x/{a}{b}\"]}",
+            "pages: {a: [\"/x/{a}{b}\"], b: [\"/y/{}\"]}",
             "pages: {fold_case: sometimes}",
         ],
         expect![[r#"
@@ -276,6 +285,7 @@ fn pages() {
             1:48 the page pattern `/y/{a` is not usable: its braces do not match
             1:62 the page pattern `/z/{*a}/b` is not usable: `{*name}` stands at the end of a path
             1:13 the page pattern `/x/{a}{b}` is not usable: one parameter per segment is allowed
+            1:31 a page parameter cannot be named `` → a name of letters, digits and `_` that is no field of a page
             1:20 expected `true` or `false`, found the text `sometimes`
         "#]],
     );
@@ -468,6 +478,8 @@ fn conditions_on_leads() {
             "fact.contct",
             "fact.contact == true",
             "known == true",
+            "known.x && disqualified.x",
+            "any_definition.x || stage.x",
             "disqualified",
             "any_definition",
             "answers.budget == 'yes'",
@@ -520,6 +532,14 @@ fn conditions_on_leads() {
             ^ `fact.contact` is a condition by itself → write `fact.contact` or `!fact.contact`
             known == true
             ^ `known` is a condition by itself → write `known` or `!known`
+            known.x && disqualified.x
+            ^ unknown name `known.x` → did you mean `known`?
+            known.x && disqualified.x
+                       ^ unknown name `disqualified.x` → did you mean `disqualified`?
+            any_definition.x || stage.x
+            ^ unknown name `any_definition.x` → did you mean `any_definition`?
+            any_definition.x || stage.x
+                                ^ unknown name `stage.x` → did you mean `stage`?
             disqualified
             ^ `disqualified` is never true: no entry of `disqualify` is without `cap_stage`
             any_definition
@@ -586,8 +606,10 @@ fn what_is_sound_is_not_found() {
             "scores: {a: {half_life: 1s}, b: {half_life: never, range: [-0.5, 1000000], labels: {x: -0.5, y: 3.125}}}",
             "rules: [{id: r, event: '*', once_per: day, unset: f, set: {f: true}}]",
             "lists: {l: [a, 1, true, 'true', 0.5]}",
+            "scores: {a: {half_life: 1d}}\ngroups: {g: {score: a, min: 5, max: 5}}",
         ],
         expect![[r#"
+            0:sound
             0:sound
             0:sound
             0:sound
@@ -632,6 +654,7 @@ fn what_is_sound_is_not_found() {
             "score.interest + 0.5 * score.intent - 2 > 30",
             "2 * (score.interest - score.intent) >= -score.intent",
             "30 < score.interest",
+            "count('view', '30d') > 0",
             "seen('view', '90d') || count('view', '30d') >= 5 || days('daily', '31d') >= 5",
             "count('every', '30d') >= 32 && sum('view', 'amount', '30d') >= 0.5",
             "sum('view', properties.amount, '1w') > 100",
@@ -646,6 +669,8 @@ fn what_is_sound_is_not_found() {
             2 * (score.interest - score.intent) >= -score.intent
             ^ sound
             30 < score.interest
+            ^ sound
+            count('view', '30d') > 0
             ^ sound
             seen('view', '90d') || count('view', '30d') >= 5 || days('daily', '31d') >= 5
             ^ sound

@@ -99,6 +99,7 @@ fn a_stage_that_nothing_reaches_is_an_error() {
         "traits.size == 5 && traits.size in ['5', '6']",
         "traits.role.startsWith('x') && traits.role.endsWith('y')",
         "known && known_for('1d')",
+        "score.heat <= 5 && score.heat >= 5",
     ] {
         check(&format!("{rules}{}", stage(enter, "")), "never_entered", "");
     }
@@ -224,6 +225,18 @@ fn what_is_not_decided_is_said() {
     );
 }
 
+/// A score that never fades may hang on the rest of a condition, but not on itself.
+#[test]
+fn a_lasting_score_alone_is_decided() {
+    let lasting = |enter: &str| {
+        let stage = stage(enter, "");
+        format!("scores: {{heat: {{half_life: never, range: [0, 100]}}}}\n{stage}")
+    };
+    check(&lasting("score.heat >= 20"), "not_decided", "");
+    let told = told(&findings(&lasting("score.heat >= 20 && known")), "not_decided");
+    assert!(told.contains("`score.heat` never fades and may hang on the rest"), "{told}");
+}
+
 #[test]
 fn rules_and_facts_that_nothing_reads() {
     let sections = "rules:\n  - {id: idle, event: a}\n  - {id: dead, event: b, set: {never_read: 1d}}\n  \
@@ -256,6 +269,16 @@ fn a_habit_that_reaches_a_stage_alone_tells_its_steady_state() {
     check(&format!("{}{}", rule(""), stage("score.heat >= 54", "")), "habit", "");
     let capped = "groups: {browsing: {score: heat, max: 20}}\n";
     check(&format!("{}{capped}{}", rule(", group: browsing"), stage("score.heat >= 30", "")), "habit", "");
+    let fit = |missing: i64| {
+        let fit = |score: &str| {
+            format!("{{id: {score}, trait: t, score: {score}, map: {{x: 1}}, missing: {missing}}}")
+        };
+        let scores = "scores: {heat: {half_life: 7d}, other: {half_life: 7d}}\n";
+        format!("{scores}fit: [{}]\n{}{}", fit("other"), rule(""), stage("score.heat >= 50", ""))
+    };
+    // A trait that is absent gives to its own score.
+    assert!(told(&findings(&fit(-10)), "habit").contains("alone reaches `warm`"));
+    assert_eq!(told(&findings(&fit(-10).replace("score: other", "score: heat")), "habit"), "");
     // The first match does it: no habit.
     check(&format!("{}{}", rule(""), stage("score.heat >= 5", "")), "habit", "");
     check(

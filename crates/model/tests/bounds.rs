@@ -1,0 +1,94 @@
+//! How large a lead may get, and what each part of a model adds to that, worked out by hand from the sizes of the state.
+
+use ripen_model::compile;
+use ripen_model::compiled::Model;
+
+/// 128 fixed, 64 · 258 for ids, 10 · (16 + 2) remembered, a stage's 36, 2 · 12 for scores, 64 for the clock of sales,
+/// 2 · (20 + 6 · 66) for touches, 8 · 145 of history.
+const BARE: u64 = 128 + 16_512 + 180 + 36 + 24 + 64 + 832 + 1_160;
+
+/// A model with this in it: more of the section `time`, more scores, or sections behind the first stage.
+fn model(more: &str) -> Model {
+    let (mut time, mut scores, mut sections) = (", remember: 10", "", "");
+    match more {
+        _ if more.starts_with(", remember") => time = more,
+        _ if more.starts_with(',') => scores = more,
+        _ => sections = more,
+    }
+    let text = format!(
+        "apiVersion: ripen/v1\nmodel: {{id: m, version: 1}}\ntime: {{late_accept: 30d{time}}}\n\
+         scores: {{heat: {{half_life: 1d}}, ever: {{half_life: never}}{scores}}}\n\
+         stages:\n  - {{id: a, owner: m}}\n{sections}"
+    );
+    compile("m.yaml", &text).unwrap_or_else(|errors| panic!("{errors}\n{text}"))
+}
+
+#[test]
+fn each_part_of_a_model_adds_what_it_may_keep() {
+    let rule = |rest: &str| format!("rules: [{{id: r, event: e{rest}}}]");
+    // A rule alone: 4, and 2 in each of 10 sets.
+    let cases = [
+        (String::new(), 0),
+        ("  - {id: b, owner: m, enter: known}".to_owned(), 36),
+        (", more: {half_life: 1d}".to_owned(), 12),
+        (", remember: 11".to_owned(), 18),
+        (rule(""), 24),
+        (rule(", points: {heat: 1}"), 24 + 32 * 11),
+        (rule(", points: {ever: 1}"), 24 + 11),
+        (rule(", once: true"), 24 + 26),
+        (rule(", once_per: [properties.x], max: 3"), 24 + 3 * 26),
+        // 31 days until a bucket is sealed, and three buckets more.
+        (rule(", once_per: [hour]"), 24 + 747 * 26),
+        (rule(", once_per: [day]"), 24 + 34 * 26),
+        (rule(", once_per: [week]"), 24 + 7 * 26),
+        (rule(", set: {f: 1d}"), 24 + 2 * 10),
+        ("rules: [{id: r, event: e, set: {f: 1d}}, {id: s, event: g, set: {f: 2d}}]".to_owned(), 28 + 3 * 10),
+        ("rules: [{id: r, event: visit_started}]".to_owned(), 4 + 10 * 2 * 2),
+        ("rules: [{id: r, event: '*'}, {id: s, event: e}]".to_owned(), 8 + 10 * 2 * 3),
+        ("  - {id: b, owner: m, enter: \"traits.role == 'x'\"}".to_owned(), 36 + 256 + 40),
+        ("audiences: {known: known}".to_owned(), 4),
+        ("disqualify: [{id: d, when: known, reason: x}]".to_owned(), 4),
+        ("alerts: [{id: l, when: known, to: [m]}]".to_owned(), 16),
+        (
+            "  - {id: b, owner: m, enter: known}\nhandover: {stages: [b], history: 20}".to_owned(),
+            36 + 12 * 145,
+        ),
+    ];
+    for (sections, more) in cases {
+        assert_eq!(model(&sections).worst_case_bytes_per_lead(), BARE + more, "{sections}");
+    }
+}
+
+#[test]
+fn a_key_keeps_the_property_that_a_window_sums() {
+    let of = |measure: &str| {
+        let stage = format!("  - {{id: b, owner: m, enter: \"{measure} >= 1\"}}\n");
+        model(&format!("{stage}rules: [{{id: r, event: e}}]")).worst_case_bytes_per_lead()
+    };
+    assert_eq!(of("sum('r', properties.n, '1d')") - of("count('r', '1d')"), 32 * 10);
+}
+
+#[test]
+fn a_typical_lead_has_seen_three_pages() {
+    // Header 52, id 37, visit 20, 3 · (16 + 12 + 12) remembered and told of, two sets of 4, 106 in memory.
+    const BARE: u64 = 52 + 37 + 20 + 120 + 8 + 106;
+    let rules = |rules: &[&str]| format!("rules: [{}]", rules.join(", "));
+    for (rules, more) in [
+        (rules(&[]), 0),
+        (rules(&["{id: r, event: e, points: {heat: 1}}"]), 0),
+        (rules(&["{id: r, event: page_view, set: {f: 1d}}"]), 0),
+        (rules(&["{id: r, event: page_view, points: {heat: 1}}"]), 2 * 11),
+        (rules(&["{id: r, event: page_view, points: {heat: 1, ever: 1}}"]), 3 * 11),
+        (rules(&["{id: r, event: page_view, points: {heat: 1}, once_per: [page.path]}"]), 2 * 11 + 3 * 12),
+        (
+            rules(&[
+                "{id: r, event: page_view, points: {heat: 1}}",
+                "{id: s, event: page_view, points: {heat: 1, ever: 1}}",
+            ]),
+            3 * 11,
+        ),
+    ] {
+        let sections = if rules == "rules: []" { String::new() } else { rules.clone() };
+        assert_eq!(model(&sections).typical_bytes_per_lead(), BARE + more, "{rules}");
+    }
+}
