@@ -11,7 +11,7 @@ use ripen_records::{
 };
 use ripen_scorer::{Applied, Budget, Shard};
 
-use crate::story::{self, START_MS};
+use super::story::{self, START_MS};
 
 /// The event `e0` is worth 1, `e1` 10, and so on: a sum says which of them count, and how often.
 const MODEL: &str = r#"
