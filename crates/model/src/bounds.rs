@@ -52,6 +52,8 @@ const RESPONSE_BYTES: u64 = 64;
 /// A history entry: the head of its id, instant, name and what it was about (64 bytes at most each), dwell.
 const HISTORY_BYTES: u64 = HISTORY_HEAD_BYTES + 1 + 2 * 64 + 4;
 const HISTORY_HEAD_BYTES: u64 = 12;
+/// A visit that opened with an activity of the history: what it was about.
+const VISIT_IN_HISTORY_BYTES: u64 = HISTORY_HEAD_BYTES + 64;
 
 /// Entries of history that every lead keeps, for the decisive activities of explanations.
 const LEAST_HISTORY: u64 = 8;
@@ -83,6 +85,8 @@ impl Model {
         let facts: u64 = self.facts.iter().map(|fact| (fact.ttls_ms.len() as u64 + 1) * FACT_BYTES).sum();
         let traits = self.traits.len() as u64 * (TEXT_BYTES + TRAIT_BYTES);
         let history = self.handover.as_ref().map_or(0, |handover| u64::from(handover.history));
+        let opens_visits = history > 0 && !self.events.rules("visit_started").is_empty();
+        let visit_bytes = if opens_visits { VISIT_IN_HISTORY_BYTES } else { 0 };
         FIXED_BYTES
             + IDS_BYTES
             + rules
@@ -96,7 +100,7 @@ impl Model {
             + self.alerts.len() as u64 * ALERT_BYTES
             + RESPONSE_BYTES
             + TOUCHES_BYTES
-            + history.max(LEAST_HISTORY) * HISTORY_BYTES
+            + history.max(LEAST_HISTORY) * (HISTORY_BYTES + visit_bytes)
     }
 
     /// About what a visitor of a few activities takes in memory, in bytes: a cookie and three page views of one visit,

@@ -49,23 +49,32 @@ impl History {
     const HEAD_BYTES: usize = 12;
     const HAS_DWELL: u8 = 0x80;
 
-    /// Adds an entry; beyond `most` the oldest one goes.
+    /// Adds an entry; beyond `most` of its kind, [`EventName::Unkept`] or not, the oldest ones go. A visit that opened
+    /// takes no place of the activities that sales are told of.
     pub(crate) fn add(&mut self, entry: HistoryEntry<'_>, most: usize) {
         self.put(entry);
         self.cut_to(most);
     }
 
-    /// Drops the oldest entries beyond `most`.
+    /// Drops the oldest entries while there are more than `most` of a kind.
     pub(crate) fn cut_to(&mut self, most: usize) {
-        let surplus = self.lengths().count().saturating_sub(most);
-        if surplus > 0 {
-            let bytes = self.lengths().take(surplus).sum::<usize>();
-            self.0.drain(..bytes);
+        let mut held = [0; 2];
+        for (unkept, _) in self.heads() {
+            held[usize::from(unkept)] += 1;
         }
+        let mut surplus = 0;
+        for (unkept, bytes) in self.heads() {
+            if held.iter().all(|count| *count <= most) {
+                break;
+            }
+            held[usize::from(unkept)] -= 1;
+            surplus += bytes;
+        }
+        self.0.drain(..surplus);
     }
 
-    /// The bytes that each entry takes, oldest first, from the entries' heads alone.
-    fn lengths(&self) -> impl Iterator<Item = usize> {
+    /// Whether each entry's name is unkept and the bytes that it takes, oldest first, from the entries' heads alone.
+    fn heads(&self) -> impl Iterator<Item = (bool, usize)> {
         let mut rest = self.0.as_slice();
         std::iter::from_fn(move || {
             let &[code, about] = rest.get(Self::HEAD_BYTES - 2..Self::HEAD_BYTES)?.first_chunk::<2>()?;
@@ -76,7 +85,7 @@ impl History {
             let dwell = if about & Self::HAS_DWELL != 0 { 4 } else { 0 };
             let bytes = Self::HEAD_BYTES + name + usize::from(about & !Self::HAS_DWELL) + dwell;
             rest = rest.get(bytes..)?;
-            Some(bytes)
+            Some((code == EventName::UNKEPT, bytes))
         })
     }
 
@@ -187,5 +196,17 @@ mod tests {
         assert_eq!(first, Some((7, EventName::Other("odd"), Some(12))));
         assert_eq!(history.iter().map(|entry| entry.bytes()).sum::<usize>(), history.0.len());
         assert_eq!(History(vec![1; 20]).about(1), None, "whatever bytes there are");
+    }
+
+    #[test]
+    fn a_visit_takes_no_place_of_an_activity() {
+        let mut history = History::default();
+        for id in 0..30_u32 {
+            let name = if id % 3 == 0 { EventName::Unkept } else { EventName::Named(3) };
+            history.add(HistoryEntry { id, t_ms: i64::from(id), name, about: "/", dwell_ms: None }, 8);
+        }
+        let told = history.iter().filter(|entry| entry.name != EventName::Unkept);
+        assert_eq!(told.map(|entry| entry.id).collect::<Vec<_>>(), [19, 20, 22, 23, 25, 26, 28, 29]);
+        assert_eq!(history.iter().count(), 12, "with the visits that opened since");
     }
 }
