@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use ripen_emitter::EmitOptions;
 use ripen_ingest::{Arrival, Limits};
 use ripen_records::Topics;
-use ripen_runtime::kafka::KafkaLog;
+use ripen_runtime::kafka::{KafkaLog, keep_freed_memory};
 use ripen_runtime::{CommitInterval, FirstStart, Operator, Status, Worker, WorkerConfig, WorkerError, shell};
 use tracing::{error, info, warn};
 
@@ -91,6 +91,7 @@ enum Event {
 
 /// Runs services until a signal or until one of their workers cannot go on.
 pub(super) fn run(services: &[Service], config: &Config) -> CommandResult {
+    keep_freed_memory();
     if services.contains(&Service::Ingest) {
         ingest_is_configured(config)?;
     }

@@ -272,6 +272,11 @@ impl Log for KafkaLog {
     }
 }
 
+/// Sets the process's allocator up for what the clients do with memory. To be called once, before any thread starts.
+pub fn keep_freed_memory() {
+    native::keep_freed_memory();
+}
+
 /// Unix milliseconds.
 pub fn wall_clock_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)

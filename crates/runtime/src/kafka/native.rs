@@ -1,6 +1,7 @@
 //! Two calls of librdkafka that its safe interface lacks: taking many records of a partition by one call, and
-//! producing to a topic by its handle instead of its name. The only unsafe code of the workspace; why it is worth
-//! that is in `docs/adr/0009-one-unsafe-module-for-kafka.md`.
+//! producing to a topic by its handle instead of its name; and one of the C library, for the memory that librdkafka
+//! takes and frees all the time. The only unsafe code of the workspace; why it is worth that is in
+//! `docs/adr/0009-one-unsafe-module-for-kafka.md`.
 //!
 //! What the unsafe blocks rely on, each kept by a type here:
 //!
@@ -35,6 +36,26 @@ use crate::record::{Headers, Record, RecordBatch, TimestampType, TopicPartition}
 /// Records of one call, and the most that wait here for the next one. More gain nothing: what a call costs is
 /// gone among a tenth of these.
 const TAKE_AT_ONCE: usize = 512;
+
+/// Twice the next, as the C library itself would set it.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const KEPT_BYTES: libc::c_int = 32 << 20;
+/// Above what is fetched, collected or produced at once in usual configurations; the C library takes 32 MiB at most.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const MAPPED_BYTES: libc::c_int = 16 << 20;
+
+/// Has the C library keep memory that is freed, for what is asked for next, instead of giving it back to the system
+/// and asking for it again: as it comes, that happens for every batch of records, page by page. Each of its heaps keeps
+/// at most [`KEPT_BYTES`] of what was once used; larger buffers than [`MAPPED_BYTES`] go back at once. To be called
+/// before there are other threads; elsewhere than on glibc it does nothing.
+pub(super) fn keep_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: takes two numbers by value and changes limits of the allocator, nothing that is allocated.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_BYTES);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_BYTES);
+    }
+}
 
 /// How a [`PartitionQueue::take`] ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
