@@ -6,8 +6,8 @@
 //!   transaction is decided before its partitions arrive.
 //! * A commit drains the producer first by looking at its queue: `flush` and the wait inside commit advance in
 //!   steps of 100 ms.
-//! * The producer's events are taken in by a thread of its own: aborting with records in flight would otherwise wait
-//!   for acknowledgements that nobody takes in.
+//! * While a transaction is aborted, the producer's events are taken in by a thread of its own: aborting with records
+//!   in flight would otherwise wait for acknowledgements that nobody takes in.
 //! * Each partition has its own queue, so that a partition that is restoring or held is not read, without
 //!   pause and resume, which lose partitions across a rebalance.
 //! * `auto.offset.reset=error`: start offsets are always explicit, and an offset that has gone is an error.

@@ -22,20 +22,27 @@ use crate::record::TopicPartition;
 
 /// One transactional call; the worker repeats a call that timed out.
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
-/// Acknowledgements are looked for this often at first, then at an eighth of the time that has passed, and for at most
-/// this long: less than the transaction timeout.
+/// Acknowledgements are looked for this often at first (less often after many records: each takes longer than this to
+/// come), then at an eighth of the time that has passed, and for at most this long: less than the transaction timeout.
 const DRAIN_PAUSE: Duration = Duration::from_micros(200);
+const DRAIN_PAUSE_PER_RECORD: Duration = Duration::from_nanos(250);
 const DRAIN_LIMIT_MS: i64 = 8_000;
-/// Failed deliveries and errors are taken in this often. Nothing waits for them but an abort.
-const EVENTS_PAUSE: Duration = Duration::from_millis(20);
+/// While a transaction is aborted, failed deliveries are taken in this often.
+const ABORTING_PAUSE: Duration = Duration::from_millis(20);
+/// At all other times the calls of a transaction take in what there is; between transactions nothing may pile up.
+const IDLE_PAUSE: Duration = Duration::from_secs(1);
+/// Events that are taken in at once: more than come within a pause while brokers are gone.
+const EVENTS_AT_ONCE: usize = 50;
 /// Until the producer's queue has room again.
 const QUEUE_PAUSE: Duration = Duration::from_millis(1);
 
 pub(super) struct TransactionalProducer {
     topics: TopicHandles,
-    _events: EventsThread,
+    events: EventsThread,
     producer: Arc<BaseProducer<Quiet>>,
     context: Quiet,
+    /// Records of the open transaction.
+    sent: u32,
 }
 
 impl fmt::Debug for TransactionalProducer {
@@ -70,10 +77,12 @@ impl TransactionalProducer {
         let events = EventsThread::start(&producer)?;
         let init = producer.init_transactions(Duration::from_secs(10));
         init.map_err(|error| classify(Call::Recreate, &error))?;
-        Ok(TransactionalProducer { topics: TopicHandles::new(&producer), _events: events, producer, context })
+        Ok(TransactionalProducer { topics: TopicHandles::new(&producer), events, producer, context, sent: 0 })
     }
 
-    pub(super) fn begin(&self) -> Result<(), LogError> {
+    pub(super) fn begin(&mut self) -> Result<(), LogError> {
+        self.sent = 0;
+        take_in_events(&self.producer);
         self.context.transport_error.store(false, Ordering::Relaxed);
         self.context.take_undelivered();
         self.producer.begin_transaction().map_err(|error| classify(Call::Begin, &error))
@@ -94,6 +103,7 @@ impl TransactionalProducer {
                 let message = format!("a record of {bytes} bytes: {}", error.message);
                 return Err(LogError { message, ..error }.at(&TopicPartition::new(record.topic, partition)));
             }
+            self.sent += 1;
         }
         Ok(())
     }
@@ -118,7 +128,13 @@ impl TransactionalProducer {
     pub(super) fn drain(&self) -> Result<(), LogError> {
         let began_ms = wall_clock_ms();
         let deadline_ms = began_ms + DRAIN_LIMIT_MS;
-        while self.producer.in_flight_count() > 0 {
+        let shortest = DRAIN_PAUSE.max(DRAIN_PAUSE_PER_RECORD * self.sent);
+        loop {
+            // A failed delivery is in flight until it is taken in.
+            self.producer.poll(Duration::ZERO);
+            if self.producer.in_flight_count() == 0 {
+                break;
+            }
             if wall_clock_ms() >= deadline_ms {
                 return Err(LogError {
                     class: ErrorClass::Abortable,
@@ -131,7 +147,7 @@ impl TransactionalProducer {
                 });
             }
             let waited_ms = (wall_clock_ms() - began_ms).max(0).unsigned_abs();
-            pause(DRAIN_PAUSE.max(Duration::from_micros(waited_ms * 125)));
+            pause(shortest.max(Duration::from_micros(waited_ms * 125)));
         }
         match self.context.take_undelivered() {
             None => Ok(()),
@@ -168,32 +184,40 @@ impl TransactionalProducer {
     }
 
     pub(super) fn abort(&self) -> Result<(), LogError> {
-        self.producer.abort_transaction(CALL_TIMEOUT).map_err(|error| classify(Call::Abort, &error))
+        self.events.watch(true);
+        let aborted = self.producer.abort_transaction(CALL_TIMEOUT);
+        self.events.watch(false);
+        aborted.map_err(|error| classify(Call::Abort, &error))
     }
 
     /// Whether a connection broke since the last begin.
     pub(super) fn was_unsteady(&self) -> bool {
+        take_in_events(&self.producer);
         self.context.transport_error.load(Ordering::Relaxed)
     }
 }
 
-/// Takes in the client's events, so that an abort with records in flight does not wait for acknowledgements that
-/// nobody takes in. The library's own thread for this spins through the last millisecond of each of its waits: one
-/// hundredth of a core for each producer, idle or not.
+/// Takes in the client's events while the worker waits in an abort: with records in flight that waits for
+/// acknowledgements, which somebody has to take in. The library's own thread for this spins through the last
+/// millisecond of each of its waits: one hundredth of a core for each producer, idle or not. One that looks every 20 ms
+/// at all times costs half of that.
 #[derive(Debug)]
 struct EventsThread {
     stop: Arc<AtomicBool>,
+    watching: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl EventsThread {
     fn start(producer: &Arc<BaseProducer<Quiet>>) -> Result<EventsThread, LogError> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, producer) = (Arc::clone(&stop), Arc::clone(producer));
+        let (stop, watching) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (stopped, watched) = (Arc::clone(&stop), Arc::clone(&watching));
+        let producer = Arc::clone(producer);
         let thread = std::thread::Builder::new().name("producer-events".to_owned()).spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
-                producer.poll(Duration::ZERO);
-                std::thread::park_timeout(EVENTS_PAUSE);
+                take_in_events(&producer);
+                let pause = if watched.load(Ordering::Relaxed) { ABORTING_PAUSE } else { IDLE_PAUSE };
+                std::thread::park_timeout(pause);
             }
         });
         let thread = thread.map_err(|error| LogError {
@@ -202,7 +226,15 @@ impl EventsThread {
             place: None,
             message: format!("no thread for the producer's events: {error}"),
         })?;
-        Ok(EventsThread { stop, thread: Some(thread) })
+        Ok(EventsThread { stop, watching, thread: Some(thread) })
+    }
+
+    /// Whether events are to be taken in often.
+    fn watch(&self, often: bool) {
+        self.watching.store(often, Ordering::Relaxed);
+        if let (true, Some(thread)) = (often, &self.thread) {
+            thread.thread().unpark();
+        }
     }
 }
 
@@ -214,6 +246,13 @@ impl Drop for EventsThread {
             // It has nothing to panic about, and nothing is left to do if it did.
             let _ = thread.join();
         }
+    }
+}
+
+/// A call of the client's takes in one event, if there is one, and does not say so.
+fn take_in_events(producer: &BaseProducer<Quiet>) {
+    for _ in 0..EVENTS_AT_ONCE {
+        producer.poll(Duration::ZERO);
     }
 }
 
