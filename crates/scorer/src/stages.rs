@@ -161,8 +161,10 @@ fn latches(
     for &stage in &evaluation.set {
         lead.set_latch(stage, at_ms);
     }
-    lead.cooldowns.retain(|of| at_ms < of.until_ms);
-    lead.holds.retain(|of| at_ms < of.until_ms);
+    // Not those that only this deadline finds ended: if it changes nothing, an activity that arrived before it may still
+    // be looked at as of its arrival.
+    lead.cooldowns.retain(|of| lead.last_ms < of.until_ms);
+    lead.holds.retain(|of| lead.last_ms < of.until_ms);
 }
 
 /// Whether the latch is cleared by its own conditions. While `enter` holds, `exit` is not read.

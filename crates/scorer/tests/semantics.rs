@@ -521,3 +521,43 @@ feedback:
         "#]],
     );
 }
+
+/// A deadline that changes nothing is no instant of the lead: what arrived before it and comes behind it is looked at as of
+/// its arrival, when the stage was still kept, or still cooled down.
+#[test]
+fn what_ended_at_a_deadline_without_a_change_holds_for_what_arrived_before_it() {
+    let model = |feedback: &str| {
+        format!(
+            r#"
+apiVersion: ripen/v1
+model: {{id: behind, version: 1}}
+rules:
+  - {{id: call, event: call, set: {{called: 1d}}}}
+  - {{id: done, event: done, set: {{done: 5d}}}}
+stages:
+  - {{id: new, owner: marketing}}
+  - {{id: warm, owner: marketing, enter: "fact.called", exit: "fact.done"}}
+  - {{id: top, owner: marketing, enter: "fact.called && fact.done", exit: "!fact.called"}}
+feedback:
+  lost: {feedback}
+"#
+        )
+    };
+    check(
+        &model("{recycle_to: warm, for: 2h}"),
+        "0h lost; 3h tick; 1h done; 4h tick",
+        expect![[r#"
+        0d00:00:00.000 #1 new → warm, feedback:
+        0d02:00:00.000 #2 warm → new, decay:
+        ends as new
+    "#]],
+    );
+    check(
+        &model("{cooldown: {stage: warm, for: 2h}}"),
+        "0h lost; 3h tick; 1h call; 4h tick; 5h call",
+        expect![[r#"
+            0d05:00:00.000 #1 new → warm, activity:
+            ends as warm
+        "#]],
+    );
+}
