@@ -35,13 +35,19 @@ impl Effects {
     }
 }
 
-/// Whether the activity may count at all. Nothing is changed.
-pub(crate) fn accept(lead: &Lead, moment: &Moment<'_>, late_accept_ms: i64) -> Result<(), FilterReason> {
-    if lead.remembered.iter().any(|remembered| remembered.id == moment.id) {
+/// Whether the activity may count at all, for a lead that is alive or the first time in a life. Nothing is changed.
+pub(crate) fn accept(
+    lead: Option<&Lead>,
+    moment: &Moment<'_>,
+    late_accept_ms: i64,
+) -> Result<(), FilterReason> {
+    let is_same = |lead: &Lead| lead.remembered.iter().any(|remembered| remembered.id == moment.id);
+    if lead.is_some_and(is_same) {
         return Err(FilterReason::Duplicate);
     }
     let age_ms = moment.arrival_ms.saturating_sub(moment.t_ms);
-    if age_ms > late_accept_ms || moment.t_ms <= lead.floor_ms || moment.t_ms < EARLIEST_MS {
+    let is_forgotten = lead.is_some_and(|lead| moment.t_ms <= lead.floor_ms);
+    if age_ms > late_accept_ms || is_forgotten || moment.t_ms < EARLIEST_MS {
         return Err(FilterReason::Late);
     }
     Ok(())

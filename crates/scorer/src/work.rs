@@ -303,18 +303,21 @@ impl Work {
         let Work { overlay, base, scratch, memo, clock_ms, historical, .. } = self;
         let plan = &*active.plan;
         let arrival_ms = activity.arrival_ms.min(*clock_ms);
-        let touched = match overlay.touch(base, active, key)?.filter(|_| alive) {
-            Some(touched) => touched,
-            None => {
-                LeadId::parse(lead_id)?;
-                overlay.begin(key, lead_id, arrival_ms, active.epoch)
-            }
-        };
         let known = activity.ids.iter().any(|id| is_known(id));
         let mut moment = Moment::new(plan, memo, activity, known, arrival_ms);
-        if let Err(reason) = count::accept(&touched.lead, &moment, plan.model.time.late_accept_ms) {
+        let former = overlay.touch(base, active, key)?.filter(|_| alive);
+        if former.is_none() {
+            LeadId::parse(lead_id)?;
+        }
+        // A life begins only with what is accepted: an erasure in its place stays otherwise.
+        let lead = former.as_ref().map(|touched| &touched.lead);
+        if let Err(reason) = count::accept(lead, &moment, plan.model.time.late_accept_ms) {
             return Ok(Applied::Filtered(reason));
         }
+        let touched = match former {
+            Some(touched) => touched,
+            None => overlay.begin(key, lead_id, arrival_ms, active.epoch),
+        };
         touched.is_removed = false;
         let lead = &mut touched.lead;
         lead.erased_ms = erased_ms;
