@@ -321,9 +321,10 @@ impl Work {
                 }
             }
         }
-        // A life that began while the request was on its way ends with it, and the next one is born after it: lives of
-        // one id are told apart by their births.
-        let ended_ms = if matches!(lead.standing, Standing::Alive) && exists { lead.born_ms } else { NEVER };
+        // A life that began while the request was on its way ends with it, or has ended already in another lead, and
+        // the next one is born after it: lives of one id are told apart by their births.
+        let has_lived = exists && !matches!(lead.standing, Standing::Erased { .. });
+        let ended_ms = if has_lived { lead.born_ms } else { NEVER };
         let erased_ms = lead.erased_ms.max(arrival_ms).max(ended_ms);
         lead.begin(lead_id, arrival_ms, active.epoch);
         lead.standing = Standing::Erased { is_suppressed };

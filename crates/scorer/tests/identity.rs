@@ -4,6 +4,8 @@ mod story;
 
 use expect_test::expect;
 use proptest::prelude::*;
+use ripen_records::Decision;
+use ripen_scorer::{Applied, FilterReason};
 use story::check;
 
 const MODEL: &str = r#"
@@ -193,12 +195,45 @@ fn lives_of_one_id_have_births_of_their_own() {
          2h erase lead=user:1
          3h link lead=anon:b to=user:1",
     );
-    let of_user = decisions.iter().filter(|decision| decision.lead == "user:1");
-    let mut ids: Vec<&str> = of_user.map(|decision| decision.id.as_str()).collect();
+    assert_eq!(ids_of(&decisions, "user:1"), (3, 3), "entered, erased, entered again");
+    // The erasure reaches an id whose life has just ended in the erased lead; the next activity is of the same instant.
+    let (_, decisions, _) = story::run(
+        &story::model(MODEL),
+        "0h erase lead=user:1
+         1h form; 1h link to=user:1 arrived=0h
+         1h form; 1h link to=user:1
+         2h form; 2h link to=user:1",
+    );
+    assert_eq!(ids_of(&decisions, "anon:a"), (4, 4), "entered and merged, twice");
+}
+
+/// How many decisions a lead has, and how many ids they have.
+fn ids_of(decisions: &[Decision], lead: &str) -> (usize, usize) {
+    let of_lead = decisions.iter().filter(|decision| decision.lead == lead);
+    let mut ids: Vec<&str> = of_lead.map(|decision| decision.id.as_str()).collect();
     let count = ids.len();
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!((count, ids.len()), (3, 3), "entered, erased, entered again");
+    (count, ids.len())
+}
+
+#[test]
+fn an_activity_that_is_too_late_leaves_an_erasure_as_it_is() {
+    let model = story::model(MODEL);
+    let steps = story::steps("0h form; 100h erase; 0h form arrived=721h; 50h ping arrived=100h");
+    for transactions in [[true, true, true], [true, true, false], [true, false, false], [false, false, false]]
+    {
+        let (mut shard, mut decisions) = (story::shard(&model), Vec::new());
+        let mut applied = Vec::new();
+        for (number, step) in steps.iter().enumerate() {
+            applied.push(story::apply(&mut shard, step, &mut decisions));
+            if transactions.get(number).is_none_or(|ends| *ends) {
+                shard.commit();
+            }
+        }
+        let filtered = [FilterReason::Late, FilterReason::Erased].map(Applied::Filtered);
+        assert_eq!(applied[2..], filtered, "transactions end here: {transactions:?}");
+    }
 }
 
 /// Rules of every recurrence, caps, a cleared score, facts: what has to come out the same however a person is split.
