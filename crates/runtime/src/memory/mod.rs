@@ -10,7 +10,8 @@
 //! Nothing happens by itself, since nobody's clock runs here: what a broker does on its own (a member that is
 //! silent is removed, a transaction that is left open is aborted, marks of a decided one are written late, a
 //! request arrives late) is done when it is asked for, by [`MemoryLog::remove_member`],
-//! [`MemoryLog::time_out_transactions`], [`MemoryLog::hold_marks`] and [`MemoryLog::end`].
+//! [`MemoryLog::time_out_transactions`], [`MemoryLog::hold_marks`], [`MemoryLog::end`] and
+//! [`MemoryLog::change_leader`].
 //!
 //! Memory is bounded: records of a topic are dropped once every group and reader of it has passed them, and
 //! a compacted topic keeps the latest record per key. A topic that nobody has registered for keeps all.
@@ -161,6 +162,23 @@ impl MemoryLog {
         let mut state = self.lock();
         let since_ms = state.now_ms - limit_ms;
         state.time_out(since_ms)
+    }
+
+    /// A partition gets another leader, whose clock is `ahead_ms` ahead of the log's (behind it, below 0): timestamps
+    /// of a `LogAppendTime` topic may go back.
+    pub fn change_leader(&self, at: &TopicPartition, ahead_ms: i64) {
+        if let Some(partition) = self.lock().partition_mut(at) {
+            partition.change_leader(ahead_ms);
+        }
+    }
+
+    /// Drops what later records of the same key have replaced, and tombstones, in every partition of a compacted topic
+    /// that has no undecided transaction.
+    pub fn compact(&self, topic: &str) {
+        let mut state = self.lock();
+        if let Some(topic) = state.topics.get_mut(topic).filter(|topic| topic.spec.compact) {
+            topic.partitions.iter_mut().for_each(Partition::compact_if_decided);
+        }
     }
 
     /// From now on, marks of decided transactions wait until [`MemoryLog::write_mark`], or until their producer's

@@ -26,6 +26,8 @@ pub(super) struct Partition {
     len: usize,
     kept: usize,
     last_timestamp_ms: i64,
+    /// How far the clock of its leader is ahead of the log's.
+    ahead_ms: i64,
     /// Offsets of undecided transactions, by producer, each list ascending.
     open: Vec<(u64, Vec<Range<i64>>)>,
     /// Offsets of aborted ones, ascending.
@@ -65,7 +67,7 @@ impl Partition {
         producer: Option<u64>,
     ) {
         let timestamp_ms = match timestamp_type {
-            TimestampType::LogAppendTime => timestamp_ms.max(self.last_timestamp_ms),
+            TimestampType::LogAppendTime => (timestamp_ms + self.ahead_ms).max(self.last_timestamp_ms),
             TimestampType::CreateTime => timestamp_ms,
         };
         self.last_timestamp_ms = timestamp_ms;
@@ -86,6 +88,12 @@ impl Partition {
         self.end += 1;
     }
 
+    /// Another leader, with a clock of its own; it knows nothing of the former one's.
+    pub(super) fn change_leader(&mut self, ahead_ms: i64) {
+        self.ahead_ms = ahead_ms;
+        self.last_timestamp_ms = i64::MIN;
+    }
+
     /// Ends a producer's transaction with a mark, which takes an offset but is no record.
     pub(super) fn mark(&mut self, producer: u64, committed: bool) {
         let Some(index) = self.open.iter().position(|(of, _)| *of == producer) else { return };
@@ -99,7 +107,14 @@ impl Partition {
 
     /// Drops what later records of the same key have replaced, now and then.
     pub(super) fn compact_if_worthwhile(&mut self) {
-        if self.open.is_empty() && self.len > 2 * self.kept + COMPACTION_SLACK {
+        if self.len > 2 * self.kept + COMPACTION_SLACK {
+            self.compact_if_decided();
+        }
+    }
+
+    /// Drops what later records of the same key have replaced, unless a transaction is undecided.
+    pub(super) fn compact_if_decided(&mut self) {
+        if self.open.is_empty() {
             self.compact();
         }
     }
