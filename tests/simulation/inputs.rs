@@ -19,8 +19,10 @@ pub(crate) const START_MS: i64 = 1_767_571_200_000;
 pub(crate) const SOURCE: &str = "clicks";
 pub(crate) const SOURCE_PARTITIONS: i32 = 2;
 
-/// Number of models.
+/// Number of models that a run may activate: those from 0 on, or those from `FORGETTING` on, which are the same but for
+/// forgetting a lead within hours.
 pub(crate) const MODELS: usize = 3;
+pub(crate) const FORGETTING: usize = MODELS;
 
 /// The only models under which a score is a sum over all of a lead's activities, whenever they came: they differ in
 /// what is read, not in what is counted.
@@ -62,6 +64,10 @@ alerts:
 pub(crate) fn model_text(which: usize) -> String {
     match which {
         0 => MODEL.to_owned(),
+        FORGETTING.. => {
+            let forgets = "late_accept: 100m, forget: 7h, forget_anonymous: 100m";
+            model_text(which - FORGETTING).replace("late_accept: 30d", forgets)
+        }
         1 => MODEL
             .replace("heat: 7, worth: 1", "heat: 11, worth: 3")
             .replace("score.heat >= 40", "score.heat >= 33")
@@ -80,7 +86,7 @@ pub(crate) fn model(which: usize) -> &'static Arc<Model> {
         models.record(b"simulated", Some(text.as_bytes()));
         Arc::clone(models.newest().unwrap_or_else(|| panic!("model {which} does not compile")))
     };
-    &KEPT.get_or_init(|| (0..MODELS).map(taken_in).collect())[which]
+    &KEPT.get_or_init(|| (0..2 * MODELS).map(taken_in).collect())[which]
 }
 
 pub(crate) fn format(_topic: &str) -> Format {

@@ -13,6 +13,7 @@ mod plant;
 mod reference;
 mod schedule;
 mod shrink;
+mod stories;
 mod world;
 
 use std::cell::Cell;
@@ -63,14 +64,19 @@ fn report(seed: u64, bug: Option<Bug>) -> String {
     )
 }
 
-/// Runs seeds on all cores; answers those that fail, with what is wrong first, ascending.
-fn failing(seeds: Range<u64>, bug: Option<Bug>, progress: impl Fn(u64) + Sync) -> BTreeMap<u64, String> {
+/// Runs seeds on all cores until as many as `enough` fail; answers those, with what is wrong first, ascending.
+fn failing(
+    seeds: Range<u64>,
+    bug: Option<Bug>,
+    enough: usize,
+    progress: impl Fn(u64) + Sync,
+) -> BTreeMap<u64, String> {
     let (next, done) = (AtomicU64::new(seeds.start), AtomicU64::new(0));
     let failing = Mutex::new(BTreeMap::new());
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end {
+            if seed >= seeds.end || failing.lock().is_ok_and(|failing| failing.len() >= enough) {
                 return;
             }
             if let Some(first) = violations(&Schedule::of(seed), bug).into_iter().next() {
@@ -110,7 +116,7 @@ const ORDINARY: Range<u64> = 0..2_000;
 
 #[test]
 fn two_thousand_schedules_leave_everything_as_it_should_be() {
-    let failing = failing(ORDINARY, None, |_| {});
+    let failing = failing(ORDINARY, None, usize::MAX, |_| {});
     if let Some(seed) = failing.keys().next() {
         panic!("{} of {ORDINARY:?} fail: {failing:#?}\n{}", failing.len(), report(*seed, None));
     }
@@ -158,7 +164,7 @@ fn as_many_schedules_as_asked_for() {
             println!("{done} done");
         }
     };
-    let failing = failing(first..first + count, None, progress);
+    let failing = failing(first..first + count, None, usize::MAX, progress);
     for (seed, what) in &failing {
         println!("seed {seed}: {what}");
     }
@@ -175,8 +181,9 @@ fn seeds_of_planted_bugs() {
     let count = std::env::var("RIPEN_SCHEDULES").ok().and_then(|text| text.parse().ok());
     let only = std::env::var("RIPEN_BUG").unwrap_or_default();
     for bug in Bug::ALL.into_iter().filter(|bug| format!("{bug:?}").contains(&only)) {
-        let failing = failing(0..count.unwrap_or(ORDINARY.end), Some(bug), |_| {});
-        let first: Vec<&u64> = failing.keys().take(5).collect();
-        println!("{bug:?}: found by {} schedules, {first:?}: {:?}", failing.len(), failing.values().next());
+        let (seeds, tried) = (0..count.unwrap_or(ORDINARY.end), AtomicU64::new(0));
+        let failing = failing(seeds, Some(bug), 5, |done| tried.store(done, Ordering::Relaxed));
+        let (first, what) = (failing.keys().collect::<Vec<_>>(), failing.values().next());
+        println!("{bug:?}: the first of {tried:?} schedules that find it: {first:?}: {what:?}");
     }
 }

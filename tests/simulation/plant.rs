@@ -39,8 +39,11 @@ pub(crate) enum Bug {
     UnknownIsCommitted,
     /// Who does not know believes that it was aborted.
     UnknownIsAborted,
-    /// What was lost is committed as if it had been asked back.
+    /// What was lost is committed as if it had been asked back, by a member that does not say which one it is. (One that
+    /// says so is refused by its group, so that this alone would be seen by nobody.)
     LostIsCommitted,
+    /// What was lost is worked on.
+    LostIsKept,
     /// A changelog is read although something in it is undecided.
     UndecidedChangelog,
     /// A committed offset is believed although a transaction over it is undecided.
@@ -65,7 +68,7 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    pub(crate) const ALL: [Bug; 19] = [
+    pub(crate) const ALL: [Bug; 20] = [
         Bug::ProducerNotFenced,
         Bug::MemberNotFenced,
         Bug::ChangelogOutside,
@@ -74,6 +77,7 @@ impl Bug {
         Bug::UnknownIsCommitted,
         Bug::UnknownIsAborted,
         Bug::LostIsCommitted,
+        Bug::LostIsKept,
         Bug::UndecidedChangelog,
         Bug::UndecidedOffset,
         Bug::AbortMerges,
@@ -97,6 +101,8 @@ pub(crate) struct BentLog {
     bug: Option<Bug>,
     /// What was produced, to be sent after the offsets.
     later: Outbox,
+    /// What was lost is being committed.
+    has_lost: bool,
 }
 
 impl BentLog {
@@ -108,7 +114,7 @@ impl BentLog {
         bug: Option<Bug>,
     ) -> BentLog {
         let (group, changelog) = (group.to_owned(), changelog.to_owned());
-        BentLog { client, log: log.clone(), group, changelog, bug, later: Outbox::default() }
+        BentLog { client, log: log.clone(), group, changelog, bug, later: Outbox::default(), has_lost: false }
     }
 
     pub(crate) fn client(&mut self) -> &mut MemoryClient {
@@ -153,8 +159,10 @@ impl Log for BentLog {
     fn next_event(&mut self) -> Option<GroupEvent> {
         match self.client.next_event() {
             Some(GroupEvent::Lost(list)) if self.bug == Some(Bug::LostIsCommitted) => {
+                self.has_lost = true;
                 Some(GroupEvent::Revoked(list))
             }
+            Some(GroupEvent::Lost(_)) if self.bug == Some(Bug::LostIsKept) => self.next_event(),
             event => event,
         }
     }
@@ -164,6 +172,7 @@ impl Log for BentLog {
     }
 
     fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        self.has_lost = false;
         self.client.release(partitions)
     }
 
@@ -191,7 +200,7 @@ impl Log for BentLog {
     }
 
     fn send_offsets(&mut self, offsets: &[(TopicPartition, i64)], marker: &str) -> Result<(), LogError> {
-        if self.bug == Some(Bug::MemberNotFenced) {
+        if self.bug == Some(Bug::MemberNotFenced) || self.has_lost {
             return self.client.send_offsets_of_nobody(offsets, marker);
         }
         self.client.send_offsets(offsets, marker)?;
@@ -418,7 +427,7 @@ impl<O: Operator + Peek> Operator for BentOperator<O> {
     fn restored(&mut self, partition: i32, meta: Option<&[u8]>) -> Result<(), Blocked> {
         let bent = meta.map(|meta| match self.bug {
             Some(Bug::ClockForgotten) => without_clock(meta),
-            Some(Bug::SwitchForgotten) => under_first_model(meta),
+            Some(Bug::SwitchForgotten) => under_model(self.world.setup.first_model(), meta),
             _ => meta.to_vec(),
         });
         let restored = self.inner.restored(partition, bent.as_deref());
@@ -464,9 +473,9 @@ fn without_clock(meta: &[u8]) -> Vec<u8> {
 }
 
 /// The hash of the active model is at the end.
-fn under_first_model(meta: &[u8]) -> Vec<u8> {
+fn under_model(which: usize, meta: &[u8]) -> Vec<u8> {
     let mut bytes = meta.to_vec();
-    let hash = inputs::model(0).hash.as_bytes();
+    let hash = inputs::model(which).hash.as_bytes();
     if let Some(from) = bytes.len().checked_sub(hash.len()).filter(|from| *from > 18) {
         bytes[from..].copy_from_slice(hash);
     }

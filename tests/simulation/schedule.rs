@@ -6,9 +6,13 @@ use std::fmt;
 use ripen_runtime::Call;
 
 use crate::dice::Dice;
+use crate::inputs::{FORGETTING, MODELS};
+use crate::stories;
 
 pub(crate) const MINUTE_MS: i64 = 60_000;
 pub(crate) const HOUR_MS: i64 = 60 * MINUTE_MS;
+/// No clock, of an instance or a broker, is ahead of another one by as much.
+pub(crate) const AHEAD_MOST_MS: i64 = MINUTE_MS;
 
 /// A service, by its place in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +50,22 @@ pub(crate) struct Setup {
     pub(crate) marks_late: bool,
     /// How far each instance's clock is off.
     pub(crate) skew_ms: Vec<i64>,
+    /// Leads are forgotten within hours.
+    pub(crate) forgets: bool,
+    /// In the end everything is started anew, and compared once more.
+    pub(crate) restarts: bool,
+}
+
+impl Setup {
+    /// The first of the models that are activated.
+    pub(crate) fn first_model(&self) -> usize {
+        if self.forgets { FORGETTING } else { 0 }
+    }
+
+    /// Instances of a service.
+    pub(crate) fn of(&self, service: Service) -> impl Iterator<Item = usize> {
+        self.slots.iter().enumerate().filter(move |(_, of)| **of == service).map(|(slot, _)| slot)
+    }
 }
 
 /// One thing that happens.
@@ -65,7 +85,7 @@ pub(crate) enum Act {
     Link { a: Id, b: Id, explicit: bool },
     /// A request to erase a lead.
     Erase { id: Id, suppress: bool },
-    /// A model is activated.
+    /// A model is activated, counted from the first one of the run.
     Switch(usize),
     /// A process is killed.
     Kill(usize),
@@ -79,6 +99,10 @@ pub(crate) enum Act {
     Mark(usize),
     /// Requests that are under way arrive.
     Arrive,
+    /// A partition of activities gets a leader whose clock is so far ahead.
+    Leader { partition: i32, ahead_ms: i64 },
+    /// The changelog is compacted.
+    Compact,
     /// A call of an instance goes wrong: the one after `skip` others of its kind.
     Fault { slot: usize, at: Call, skip: usize, fault: Fault },
 }
@@ -157,12 +181,16 @@ impl Schedule {
             erasures: dice.pick(&[0, 0, 1]),
             switches: dice.pick(&[0, 0, 1, 1]),
             tidy: dice.percent(50),
+            stories: dice.pick(&[0, 10, 25]),
         };
         let mut acts = Vec::with_capacity(count);
         let mut clicks = 0;
         while acts.len() < count {
-            let act = mood.act(&mut dice, &setup, &mut clicks);
-            acts.push(act);
+            if dice.below(1_000) < mood.stories {
+                acts.extend(stories::draw(&mut dice, &setup, &mood, &mut clicks));
+            } else {
+                acts.push(mood.act(&mut dice, &setup, &mut clicks));
+            }
         }
         Schedule { setup, acts }
     }
@@ -184,16 +212,20 @@ fn setup(dice: &mut Dice) -> Setup {
         commit_ms: dice.pick(&[0, 0, 40]),
         marks_late: dice.percent(50),
         skew_ms,
+        forgets: dice.percent(30),
+        restarts: dice.percent(50),
     }
 }
 
-struct Mood {
-    faults: usize,
+pub(crate) struct Mood {
+    pub(crate) faults: usize,
     links: usize,
-    erasures: usize,
+    pub(crate) erasures: usize,
     switches: usize,
     /// An anonymous id belongs to one user: no link is refused.
     tidy: bool,
+    /// In so many of a thousand cases several acts belong together.
+    stories: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -212,6 +244,8 @@ enum Kind {
     Remove,
     Mark,
     Arrive,
+    Leader,
+    Compact,
     Fault,
 }
 
@@ -233,6 +267,8 @@ impl Mood {
             (2 * trouble, Kind::Remove),
             (if setup.marks_late { 8 } else { 0 }, Kind::Mark),
             (2 * trouble, Kind::Arrive),
+            (trouble, Kind::Leader),
+            (usize::from(setup.restarts), Kind::Compact),
             (self.faults, Kind::Fault),
         ]);
         let slot = dice.below(setup.slots.len());
@@ -255,18 +291,20 @@ impl Mood {
             Kind::Again => Act::Again(dice.below(1_000)),
             Kind::Link => self.link(dice),
             Kind::Erase => Act::Erase { id: id(dice), suppress: dice.percent(30) },
-            Kind::Switch => Act::Switch(dice.below(crate::inputs::MODELS)),
+            Kind::Switch => Act::Switch(dice.below(MODELS)),
             Kind::Kill => Act::Kill(slot),
             Kind::Leave => Act::Leave(slot),
             Kind::Start => Act::Start(slot),
             Kind::Remove => Act::Remove(slot),
             Kind::Mark => Act::Mark(dice.below(8)),
             Kind::Arrive => Act::Arrive,
+            Kind::Leader => leader(dice, setup),
+            Kind::Compact => Act::Compact,
             Kind::Fault => fault(dice, slot),
         }
     }
 
-    fn click(&self, dice: &mut Dice, number: usize) -> Click {
+    pub(crate) fn click(&self, dice: &mut Dice, number: usize) -> Click {
         let anon = dice.below(6) as u8;
         let user = dice.percent(25).then(|| if self.tidy { anon / 2 } else { dice.below(3) as u8 });
         Click {
@@ -275,12 +313,17 @@ impl Mood {
             user,
             event: dice.weighted(&EVENTS),
             page: dice.below(6) as u8,
-            back_ms: dice.weighted(&[(4, 0), (4, dice.clone().between(0, MINUTE_MS)), (1, 5 * HOUR_MS)]),
+            back_ms: dice.weighted(&[
+                (8, 0),
+                (8, dice.clone().between(0, MINUTE_MS)),
+                (2, 5 * HOUR_MS),
+                (1, -HOUR_MS),
+            ]),
             partition: dice.below(2) as i32,
         }
     }
 
-    fn link(&self, dice: &mut Dice) -> Act {
+    pub(crate) fn link(&self, dice: &mut Dice) -> Act {
         if self.tidy {
             let anon = dice.below(6) as u8;
             return Act::Link { a: Id::Anon(anon), b: Id::User(anon / 2), explicit: false };
@@ -289,8 +332,13 @@ impl Mood {
     }
 }
 
-fn id(dice: &mut Dice) -> Id {
+pub(crate) fn id(dice: &mut Dice) -> Id {
     if dice.percent(35) { Id::User(dice.below(3) as u8) } else { Id::Anon(dice.below(6) as u8) }
+}
+
+fn leader(dice: &mut Dice, setup: &Setup) -> Act {
+    let ahead_ms = dice.pick(&[0, 0, 0, 5_000, 20_000, 30_000]);
+    Act::Leader { partition: dice.below(setup.partitions as usize) as i32, ahead_ms }
 }
 
 fn fault(dice: &mut Dice, slot: usize) -> Act {
@@ -333,12 +381,17 @@ fn fault(dice: &mut Dice, slot: usize) -> Act {
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Setup { partitions, slots, inputs, outputs, commit_ms, marks_late, skew_ms } = &self.setup;
+        let Setup { partitions, slots, inputs, outputs, commit_ms, marks_late, skew_ms, forgets, restarts } =
+            &self.setup;
         writeln!(
             f,
             "partitions {partitions}, at most {inputs} inputs and {outputs} outputs a transaction, "
         )?;
-        writeln!(f, "commit after {commit_ms} ms, marks late: {marks_late}")?;
+        writeln!(
+            f,
+            "commit after {commit_ms} ms, marks late: {marks_late}, leads are forgotten: {forgets}, "
+        )?;
+        writeln!(f, "everything is started anew in the end: {restarts}")?;
         for (slot, service) in slots.iter().enumerate() {
             writeln!(f, "  {slot}: {}, clock off by {} ms", service.name(), skew_ms[slot])?;
         }
@@ -372,6 +425,10 @@ impl fmt::Display for Act {
             Act::Remove(slot) => write!(f, "{slot} is taken for dead"),
             Act::Mark(which) => write!(f, "a mark is written ({which})"),
             Act::Arrive => write!(f, "late requests arrive"),
+            Act::Leader { partition, ahead_ms } => {
+                write!(f, "activities[{partition}] has another leader, {ahead_ms} ms ahead")
+            }
+            Act::Compact => write!(f, "the changelog is compacted"),
             Act::Fault { slot, at, skip, fault } => {
                 write!(f, "{slot}: {fault:?} at `{}` number {}", at.as_str(), skip + 1)
             }

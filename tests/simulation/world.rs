@@ -15,15 +15,15 @@ use ripen_ingest::{Arrival, Limits};
 use ripen_records::Topics;
 use ripen_runtime::memory::{EndRequest, MemoryLog, MemoryReader};
 use ripen_runtime::{
-    CommitInterval, Operator, OutboxLimits, PartitionState, Status, To, Wait, Wiring, Worker, WorkerConfig,
-    WorkerError,
+    CommitInterval, Operator, OutboxLimits, PartitionState, Status, To, TopicPartition, Wait, Wiring, Worker,
+    WorkerConfig, WorkerError,
 };
 use ripen_scorer::Base;
 
 use crate::inputs::{self, SOURCE, START_MS};
 use crate::log::{Control, ProcessLog};
 use crate::plant::{BentLog, BentOperator, Bug, Peek};
-use crate::schedule::{Act, HOUR_MS, Id, Schedule, Service, Setup};
+use crate::schedule::{AHEAD_MOST_MS, Act, HOUR_MS, Id, Schedule, Service, Setup};
 
 /// A broker takes a silent member for dead after this, aborts an open transaction after this, and has written all
 /// marks of a decided one after this.
@@ -153,11 +153,18 @@ impl World {
 
     /// Everything that the schedule says, then calm until everything is done.
     pub(crate) fn run(self: &Rc<World>) {
-        self.activate(0);
+        self.activate(self.setup.first_model());
         (0..self.setup.slots.len()).for_each(|slot| self.start(slot));
         self.acts(usize::MAX);
         self.settle();
         self.pass(AFTERWARDS_MS);
+        self.settle();
+    }
+
+    /// Every process is killed at once, and started again.
+    pub(crate) fn restart(self: &Rc<World>) {
+        self.tell(|| "everything is started anew".to_owned());
+        (0..self.setup.slots.len()).for_each(|slot| self.kill(slot));
         self.settle();
     }
 
@@ -175,7 +182,7 @@ impl World {
 
     /// Everything due until then has had the time to fire: ticks come a second apart, from clocks that may be off.
     pub(crate) fn settled_ms(&self) -> i64 {
-        self.now_ms() - 60_000
+        self.now_ms() - AHEAD_MOST_MS
     }
 
     pub(crate) fn violation(&self, what: String) {
@@ -251,8 +258,12 @@ impl World {
                 let value = out.get(0).value.unwrap_or_default().to_vec();
                 self.feed(Fed::Erase { id: *id, value });
             }
-            Act::Switch(which) if self.active.get().0 == *which => {}
-            Act::Switch(which) => self.activate(*which),
+            Act::Switch(which) => {
+                let which = self.setup.first_model() + which;
+                if self.active.get().0 != which {
+                    self.activate(which);
+                }
+            }
             Act::Kill(slot) => self.kill(*slot),
             Act::Leave(slot) => self.leave(*slot),
             Act::Start(slot) => self.start(*slot),
@@ -261,6 +272,11 @@ impl World {
                 self.log.write_mark(*which);
             }
             Act::Arrive => self.arrive(i64::MAX),
+            Act::Leader { partition, ahead_ms } => {
+                let at = TopicPartition::new(self.topics.activities.as_str(), *partition);
+                self.log.change_leader(&at, *ahead_ms);
+            }
+            Act::Compact => self.log.compact(&self.topics.leads),
             Act::Fault { slot, at, skip, fault } => {
                 if let Some(control) = &self.slots.borrow()[*slot].control {
                     control.arm(*at, *skip, *fault);
