@@ -123,26 +123,32 @@ fn two_thousand_schedules_leave_everything_as_it_should_be() {
 }
 
 /// Each planted bug with a seed that finds it; `tests/simulate --planted` finds such seeds.
-const PLANTED: [(Bug, u64); 15] = [
-    (Bug::MemberNotFenced, 234),
-    (Bug::ChangelogOutside, 0),
+const PLANTED: [(Bug, u64); 20] = [
+    (Bug::ProducerNotFenced, 6),
+    (Bug::MemberNotFenced, 161),
+    (Bug::ChangelogOutside, 8),
     (Bug::OutputsOutside, 0),
     (Bug::OffsetsFirst, 0),
-    (Bug::UnknownIsCommitted, 80),
-    (Bug::UnknownIsAborted, 90),
-    (Bug::UndecidedChangelog, 1024),
-    (Bug::UndecidedOffset, 4),
+    (Bug::UnknownIsCommitted, 91),
+    (Bug::UnknownIsAborted, 18),
+    (Bug::LostIsCommitted, 96),
+    (Bug::LostIsKept, 7),
+    (Bug::UndecidedChangelog, 227),
+    (Bug::UndecidedOffset, 7),
     (Bug::AbortMerges, 0),
     (Bug::AbortKeepsStage, 0),
     (Bug::DeadlineForgotten, 0),
-    (Bug::SwitchForgotten, 5),
-    (Bug::TransferLost, 7),
-    (Bug::TransferDoubled, 7),
+    (Bug::ClockForgotten, 14),
+    (Bug::SwitchForgotten, 0),
+    (Bug::DeletionForgotten, 16),
+    (Bug::TransferLost, 6),
+    (Bug::TransferDoubled, 6),
     (Bug::CutIsApplied, 0),
 ];
 
 #[test]
 fn each_planted_bug_is_found() {
+    assert!(Bug::ALL.iter().all(|bug| PLANTED.iter().any(|(planted, _)| planted == bug)));
     for (bug, seed) in PLANTED {
         assert!(ORDINARY.contains(&seed));
         let schedule = Schedule::of(seed);
