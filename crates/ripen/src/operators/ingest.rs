@@ -1,6 +1,6 @@
 //! Ingest as an operator: raw records in, activities keyed by lead out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use ripen_ingest::{
     Arrival, Aside, DeadReason, Element, Format, Ingest, Limits, Needed, RecentLinks, Source, links,
@@ -20,7 +20,8 @@ const ACTIVITY_BYTES: usize = 1_000_000;
 #[derive(Debug)]
 pub struct IngestOperator {
     topics: Topics,
-    formats: HashMap<String, Format>,
+    /// A handful, compared for each record: that costs less than hashing its topic.
+    formats: Vec<(String, Format)>,
     ingest: Ingest,
     recent_links: RecentLinks,
     models: Models,
@@ -64,7 +65,7 @@ impl IngestOperator {
 
 impl Operator for IngestOperator {
     fn wiring(&self) -> Wiring {
-        let mut inputs: Vec<String> = self.formats.keys().cloned().collect();
+        let mut inputs: Vec<String> = self.formats.iter().map(|(topic, _)| topic.clone()).collect();
         inputs.sort();
         Wiring {
             inputs,
@@ -80,7 +81,9 @@ impl Operator for IngestOperator {
         if self.models.newest().is_none() {
             return Outcome::Blocked(no_model());
         }
-        let Some(format) = self.formats.get(record.topic).copied() else {
+        let Some(format) =
+            self.formats.iter().find(|(topic, _)| topic == record.topic).map(|(_, format)| *format)
+        else {
             return Outcome::Blocked(Blocked {
                 reason: format!("topic {} has no format", record.topic),
                 advice: "name it under `sources` in the configuration".to_owned(),
