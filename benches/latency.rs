@@ -1,0 +1,267 @@
+//! From a click to its decision, as a read-committed consumer sees it, on real Kafka at half load: over the time that a
+//! plain transaction takes on the same broker, and over the commit interval, with what each interval costs.
+//!
+//! Ingest and scorer run as processes of their own. The load are the demo's clicks; the clicks that are timed come from
+//! visitors of their own who take the price list, which decides a stage at once.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+mod hot;
+mod measure;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hot::Click;
+use measure::{cpu_seconds_of, figure, quantile};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use ripen_harness::{create_topic, shared_broker, topic_prefix};
+use support::{Installation, PATIENCE};
+
+/// Partitions of activities, leads and decisions: each that a transaction touches first is a trip to its coordinator.
+const PARTITIONS: u8 = 8;
+const INTERVALS: [&str; 6] = ["auto", "5ms", "10ms", "50ms", "100ms", "500ms"];
+const WARM_UP: Duration = Duration::from_secs(4);
+const MEASURED: Duration = Duration::from_secs(12);
+/// Between two timed clicks; no multiple or part of an interval.
+const PROBE_EVERY: Duration = Duration::from_micros(11_300);
+/// Between two portions of the load.
+const LOAD_EVERY: Duration = Duration::from_millis(5);
+/// Clicks for finding the largest rate, and for all that follows.
+const BURST: usize = 40_000;
+const CLICKS: usize = 200_000;
+const PLAIN_WARM_UP: usize = 200;
+const PLAIN: usize = 1_000;
+const PLAIN_RECORDS: i32 = 10;
+
+fn main() {
+    let plain = plain_transactions();
+    let (plain_p50, plain_p99) = (quantile(&plain, 0.5), quantile(&plain, 0.99));
+    figure("plain_transaction_p50", "ms", &[plain_p50]);
+    figure("plain_transaction_p99", "ms", &[plain_p99]);
+    let clicks = Arc::new(hot::clicks(60_000, CLICKS));
+    let most = largest_rate(&clicks);
+    let room = CLICKS as f64 / (WARM_UP + MEASURED).as_secs_f64();
+    let rate = (most / 2.0).min(room * 0.95);
+    println!("# {PARTITIONS} partitions; the load is {rate:.0} of {most:.0} clicks a second");
+    for interval in INTERVALS {
+        let run = measure(interval, rate, &clicks);
+        let (p50, p99) = (quantile(&run.latencies_ms, 0.5), quantile(&run.latencies_ms, 0.99));
+        figure(&format!("latency_{interval}_p50"), "ms", &[p50]);
+        figure(&format!("latency_{interval}_p99"), "ms", &[p99]);
+        figure(&format!("latency_{interval}_event"), "ns", &[run.event_ns]);
+        if interval == "auto" {
+            figure("latency_auto_p50_over_plain", "times", &[p50 / plain_p50]);
+            figure("latency_auto_p99_over_plain", "times", &[p99 / plain_p99]);
+        }
+    }
+}
+
+/// Milliseconds, sorted, of transactions of ten records over the partitions and one offset, drained before the commit.
+fn plain_transactions() -> Vec<f64> {
+    let bootstrap = shared_broker().bootstrap();
+    let topic = format!("{}plain", topic_prefix("latency"));
+    create_topic(&bootstrap, &topic, u32::from(PARTITIONS), &[]);
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &bootstrap)
+        .set("group.id", &topic)
+        .create()
+        .expect("a consumer");
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", &bootstrap)
+        .set("transactional.id", &topic)
+        .set("linger.ms", "0")
+        .create()
+        .expect("a producer");
+    producer.init_transactions(PATIENCE).expect("transactions");
+    let group = consumer.group_metadata().expect("the group's metadata");
+    let mut taken_ms: Vec<f64> = (0..PLAIN_WARM_UP + PLAIN)
+        .map(|number| {
+            let began = Instant::now();
+            producer.begin_transaction().expect("begun");
+            for record in 0..PLAIN_RECORDS {
+                let record = BaseRecord::<(), _>::to(&topic)
+                    .partition(record % i32::from(PARTITIONS))
+                    .payload("0123456789");
+                producer.send(record).map_err(|(error, _)| error).expect("room");
+            }
+            while producer.in_flight_count() > 0 {
+                producer.poll(Duration::ZERO);
+                nap(Duration::from_micros(100));
+            }
+            let mut offsets = TopicPartitionList::new();
+            let offset = Offset::Offset(number as i64);
+            offsets.add_partition_offset(&topic, 0, offset).expect("a legal offset");
+            producer.send_offsets_to_transaction(&offsets, &group, PATIENCE).expect("offsets");
+            producer.commit_transaction(PATIENCE).expect("committed");
+            began.elapsed().as_secs_f64() * 1e3
+        })
+        .skip(PLAIN_WARM_UP)
+        .collect();
+    taken_ms.sort_by(f64::total_cmp);
+    taken_ms
+}
+
+/// Clicks a second that both services together get through.
+fn largest_rate(clicks: &[Click]) -> f64 {
+    let site = Installation::new("latency", i32::from(PARTITIONS), "auto");
+    site.activate(&hot::patient_model());
+    let _services = [site.start("ingest"), site.start("scorer")];
+    feed(&site, &clicks[..BURST / 4]);
+    let began = Instant::now();
+    feed(&site, &clicks[BURST / 4..BURST]);
+    (BURST - BURST / 4) as f64 / began.elapsed().as_secs_f64()
+}
+
+/// Produces the clicks and waits until both services have committed them.
+fn feed(site: &Installation, clicks: &[Click]) {
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    site.produce(clicks.iter().map(|click| ("", click.json.clone(), now_ms)));
+    site.wait_until_at_end("ingest", &site.source);
+    site.wait_until_at_end("scorer", &site.topics.activities);
+}
+
+struct Run {
+    /// Sorted.
+    latencies_ms: Vec<f64>,
+    /// CPU of both services per click.
+    event_ns: f64,
+}
+
+fn measure(interval: &str, rate: f64, clicks: &Arc<Vec<Click>>) -> Run {
+    let site = Installation::new("latency", i32::from(PARTITIONS), interval);
+    site.activate(&hot::patient_model());
+    let services = [site.start("ingest"), site.start("scorer")];
+    feed(&site, &clicks[..1_000]);
+    let decisions = decisions(&site);
+    let stop = Arc::new(AtomicBool::new(false));
+    let sent = Arc::new(Mutex::new(HashMap::<u64, Instant>::new()));
+    let loaded = Arc::new(AtomicU64::new(0));
+    let load = {
+        let (producer, source) = (producer(&site), site.source.clone());
+        let (clicks, stop, loaded) = (Arc::clone(clicks), Arc::clone(&stop), Arc::clone(&loaded));
+        thread::spawn(move || load(&producer, &source, rate, &clicks[1_000..], &stop, &loaded))
+    };
+    let probes = {
+        let (producer, source) = (producer(&site), site.source.clone());
+        let (stop, sent) = (Arc::clone(&stop), Arc::clone(&sent));
+        thread::spawn(move || probe(&producer, &source, &stop, &sent))
+    };
+    let began = Instant::now();
+    let mut window: Option<(f64, u64)> = None;
+    let cpu = || services.iter().map(|service| cpu_seconds_of(service.pid())).sum::<f64>();
+    let mut latencies_ms = Vec::new();
+    let mut event_ns = 0.0;
+    while !stop.load(Ordering::Relaxed) || !sent.lock().expect("not poisoned").is_empty() {
+        assert!(
+            began.elapsed() < PATIENCE,
+            "{} decisions are missing",
+            sent.lock().expect("not poisoned").len()
+        );
+        if let Some(Ok(message)) = decisions.poll(Duration::from_millis(20))
+            && let Some(at) =
+                probe_number(message.key()).and_then(|n| sent.lock().expect("not poisoned").remove(&n))
+            && window.is_some()
+        {
+            latencies_ms.push(at.elapsed().as_secs_f64() * 1e3);
+        }
+        if window.is_none() && began.elapsed() >= WARM_UP {
+            window = Some((cpu(), loaded.load(Ordering::Relaxed)));
+        }
+        if let Some((cpu_before, loaded_before)) = window
+            && began.elapsed() >= WARM_UP + MEASURED
+            && !stop.swap(true, Ordering::Relaxed)
+        {
+            let events = loaded.load(Ordering::Relaxed) - loaded_before;
+            event_ns = (cpu() - cpu_before) * 1e9 / events as f64;
+        }
+    }
+    load.join().expect("the load has not panicked");
+    probes.join().expect("the probes have not panicked");
+    latencies_ms.sort_by(f64::total_cmp);
+    Run { latencies_ms, event_ns }
+}
+
+/// Sends clicks at an even rate until it is told to stop or there are no more.
+fn load(
+    producer: &BaseProducer,
+    topic: &str,
+    rate: f64,
+    clicks: &[Click],
+    stop: &AtomicBool,
+    loaded: &AtomicU64,
+) {
+    let began = Instant::now();
+    let mut next = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let due = ((began.elapsed().as_secs_f64() * rate) as usize).min(clicks.len());
+        for click in &clicks[next..due] {
+            let record = BaseRecord::<(), _>::to(topic).payload(&click.json);
+            producer.send(record).map_err(|(error, _)| error).expect("the queue has room");
+        }
+        next = due;
+        loaded.store(next as u64, Ordering::Relaxed);
+        producer.poll(Duration::ZERO);
+        nap(LOAD_EVERY);
+    }
+    producer.flush(PATIENCE).expect("delivered");
+}
+
+/// Sends a click of a new visitor at a time, and notes when.
+fn probe(producer: &BaseProducer, topic: &str, stop: &AtomicBool, sent: &Mutex<HashMap<u64, Instant>>) {
+    for number in 0_u64.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let click = format!(
+            r#"{{"type":"track","messageId":"p-{number}","anonymousId":"probe-{number}","event":"form_submit","properties":{{"form":"price_list"}}}}"#
+        );
+        sent.lock().expect("not poisoned").insert(number, Instant::now());
+        let record = BaseRecord::<(), _>::to(topic).payload(&click);
+        producer.send(record).map_err(|(error, _)| error).expect("the queue has room");
+        producer.poll(Duration::ZERO);
+        nap(PROBE_EVERY);
+    }
+    producer.flush(PATIENCE).expect("delivered");
+}
+
+fn probe_number(key: Option<&[u8]>) -> Option<u64> {
+    let key = std::str::from_utf8(key?).ok()?;
+    key.rsplit_once("probe-")?.1.parse().ok()
+}
+
+fn producer(site: &Installation) -> BaseProducer {
+    ClientConfig::new()
+        .set("bootstrap.servers", site.bootstrap())
+        .set("linger.ms", "0")
+        .set("compression.codec", "lz4")
+        .set("queue.buffering.max.messages", "500000")
+        .create()
+        .expect("a producer")
+}
+
+/// A read-committed consumer that stands at the end of the decisions.
+fn decisions(site: &Installation) -> BaseConsumer {
+    let consumer = site.consumer("latency");
+    let topic = &site.topics.decisions;
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the broker answers");
+    let mut list = TopicPartitionList::new();
+    for partition in metadata.topics()[0].partitions() {
+        let (_, end) = consumer.fetch_watermarks(topic, partition.id(), PATIENCE).expect("watermarks");
+        list.add_partition_offset(topic, partition.id(), Offset::Offset(end)).expect("a legal offset");
+    }
+    consumer.assign(&list).expect("assigned");
+    consumer
+}
+
+#[expect(clippy::disallowed_methods, reason = "an even rate needs a clock")]
+fn nap(time: Duration) {
+    thread::sleep(time);
+}
