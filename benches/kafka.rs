@@ -13,7 +13,7 @@ mod raw;
 
 use hot::Click;
 use measure::{cpu_seconds_of, figure, ratio};
-use support::Installation;
+use support::{Installation, wait_until_shared};
 
 const WARM_UP: usize = 5_000;
 const EVENTS: usize = 200_000;
@@ -34,6 +34,8 @@ fn main() {
         site.activate(&hot::patient_model());
         let services = [site.start("ingest"), site.start("scorer")];
         feed(&site, &clicks[..WARM_UP]);
+        wait_until_shared(&services[0], 1);
+        wait_until_shared(&services[1], 4);
         let before: Vec<f64> = services.iter().map(|service| cpu_seconds_of(service.pid())).collect();
         feed(&site, &clicks[WARM_UP..]);
         let used: Vec<f64> = services

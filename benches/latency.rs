@@ -23,7 +23,7 @@ use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use ripen_harness::{create_topic, shared_broker, topic_prefix};
-use support::{Installation, PATIENCE};
+use support::{Installation, PATIENCE, wait_until_shared};
 
 /// Partitions of activities, leads and decisions: each that a transaction touches first is a trip to its coordinator.
 const PARTITIONS: u8 = 8;
@@ -113,8 +113,10 @@ fn plain_transactions() -> Vec<f64> {
 fn largest_rate(clicks: &[Click]) -> f64 {
     let site = Installation::new("latency", i32::from(PARTITIONS), "auto");
     site.activate(&hot::patient_model());
-    let _services = [site.start("ingest"), site.start("scorer")];
+    let services = [site.start("ingest"), site.start("scorer")];
     feed(&site, &clicks[..BURST / 4]);
+    wait_until_shared(&services[0], 1);
+    wait_until_shared(&services[1], usize::from(PARTITIONS) / 2);
     let began = Instant::now();
     feed(&site, &clicks[BURST / 4..BURST]);
     (BURST - BURST / 4) as f64 / began.elapsed().as_secs_f64()
@@ -140,6 +142,8 @@ fn measure(interval: &str, rate: f64, clicks: &Arc<Vec<Click>>) -> Run {
     site.activate(&hot::patient_model());
     let services = [site.start("ingest"), site.start("scorer")];
     feed(&site, &clicks[..1_000]);
+    wait_until_shared(&services[0], 1);
+    wait_until_shared(&services[1], usize::from(PARTITIONS) / 2);
     let decisions = decisions(&site);
     let stop = Arc::new(AtomicBool::new(false));
     let sent = Arc::new(Mutex::new(HashMap::<u64, Instant>::new()));

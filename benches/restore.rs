@@ -33,17 +33,18 @@ fn main() {
     let site = Installation::new("restore", PARTITIONS, "auto");
     let empty_ns = {
         let scorer = site.start("scorer");
-        wait_until_running(&scorer);
+        wait_until_running(&scorer, 0);
         cpu_seconds_of(scorer.pid()) * 1e9
     };
     let site = Installation::new("restore", PARTITIONS, "auto");
-    let records = changelog::fill(&site, leads);
+    changelog::fill(&site, leads);
     let [mut raw, mut lead, mut ratio, mut seconds, mut steady, mut peak] = [const { Vec::new() }; 6];
     for round in 0..rounds {
-        let raw_ns = raw::consume(&site, &site.topics.leads, PARTITIONS, records);
+        // As many records as there are leads: the broker may have compacted the others, which say how far it has come.
+        let raw_ns = raw::consume(&site, &site.topics.leads, PARTITIONS, leads);
         let began = Instant::now();
-        let scorer = site.start_instance("scorer", &format!("scorer-{round}"), &[]);
-        wait_until_running(&scorer);
+        let scorer = site.start("scorer");
+        wait_until_running(&scorer, round);
         seconds.push(began.elapsed().as_secs_f64());
         let lead_ns = (cpu_seconds_of(scorer.pid()) * 1e9 - empty_ns) / leads as f64;
         raw.push(raw_ns);
@@ -62,10 +63,10 @@ fn main() {
     figure("restore_memory_peak_over_steady", "times", &peak);
 }
 
-/// Waits until every partition is running.
-fn wait_until_running(scorer: &Leash) {
+/// Waits until every partition is running; the log goes on where those of earlier rounds ended.
+fn wait_until_running(scorer: &Leash, round: usize) {
     let began = Instant::now();
-    while scorer.output().matches("partition running").count() < PARTITIONS as usize {
+    while scorer.output().matches("partition running").count() < (round + 1) * PARTITIONS as usize {
         assert!(began.elapsed() < LIMIT, "{}", scorer.output());
         nap(LOOK_EVERY);
     }

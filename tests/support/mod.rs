@@ -303,3 +303,15 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
     }
 }
+
+/// Waits until both workers of a service have so many partitions each: the second one joins some seconds after the first.
+pub fn wait_until_shared(service: &Leash, partitions_each: usize) {
+    let ready = format!("ready with {partitions_each} partitions");
+    wait_until("both workers have their share", || {
+        let log = service.output();
+        ["worker=0", "worker=1"].iter().all(|worker| {
+            let last = log.lines().rfind(|line| line.contains("ready with") && line.contains(worker));
+            last.is_some_and(|line| line.contains(&ready))
+        })
+    });
+}
