@@ -39,11 +39,12 @@ fn main() {
     let decided = Decided::new(&site);
     let mut probes = Probes::new(&site);
     // Both have their share when every partition decides and the group has come to rest.
+    let mut seen = vec![None; usize::from(PARTITIONS)];
     wait_until("both scorers are at work", || {
         probes.send();
+        decided.look(Instant::now(), &mut seen);
         [&dies, &stays].iter().all(|scorer| running(scorer) >= usize::from(PARTITIONS) / 2)
     });
-    let mut seen = vec![None; usize::from(PARTITIONS)];
     wait_until("every partition decides", || {
         probes.send();
         decided.look(Instant::now(), &mut seen);

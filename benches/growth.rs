@@ -1,5 +1,5 @@
-//! What the number of leads costs without a log: the longest pause while the state grows, over that of one map of the
-//! same entries, and CPU per event at many leads over few.
+//! What the number of leads costs without a log: the longest pause that growing causes, over that of one map in place
+//! of the 64 that the base is made of, and the scorer's CPU per event at many leads over few.
 //!
 //! `RIPEN_BENCH_LEADS=10000000 cargo bench --bench growth` grows to ten millions; an ordinary run to fewer.
 
@@ -8,79 +8,123 @@ mod measure;
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
+use std::sync::Arc;
 use std::time::Instant;
 
-use measure::{figure, ns_per_item, ratio};
+use measure::{figure, ns_per_item, ratio, thread_cpu};
+use ripen_model::Model;
 use ripen_records::ActivityRecord;
 use ripen_scorer::{Applied, Budget, KeyHasher, LeadKey, Shard};
 
 const LEADS: usize = 2_000_000;
 const FEW: usize = 100_000;
-const EVENTS: usize = 400_000;
-const ROUNDS: usize = 3;
+/// Few enough that a lead of the few has hardly more activities than one of the many.
+const EVENTS: usize = 50_000;
+const ROUNDS: usize = 7;
+/// Activities of a lead before it is drawn.
+const ACTIVITIES: usize = 3;
+/// Bytes of a lead with so many.
+const LEAD_BYTES: usize = 271;
 /// 1 November 2026.
 const START_MS: i64 = 1_793_491_200_000;
 
-fn main() {
-    let leads = std::env::var("RIPEN_BENCH_LEADS").map_or(LEADS, |leads| leads.parse().expect("a number"));
-    println!("# from 0 to {leads} leads in transactions of {}; one partition", hot::BATCH);
-    figure("growth_one_map_longest_pause", "ms", &[grow_one_map(leads)]);
-    let model = hot::model();
-    let mut few = hot::shard(&model);
-    let mut many = hot::shard(&model);
-    grow(&mut few, FEW);
-    let (longest, median) = grow(&mut many, leads);
-    figure("growth_transaction", "ms", &[median]);
-    figure("growth_longest_transaction", "ms", &[longest]);
-    let (mut above, mut below) = (Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        below.push(events(&mut few, FEW, round));
-        above.push(events(&mut many, leads, round));
-    }
-    figure("growth_event_at_few_leads", "ns", &below);
-    figure("growth_event_at_many_leads", "ns", &above);
-    ratio("growth_event_many_over_few", &above, &below);
+/// Which leads the clicks are of.
+#[derive(Debug, Clone, Copy)]
+enum Drawn {
+    /// Each as often as any other: the cache helps least.
+    Evenly,
+    /// The n-th one as often as 1/n of the first, as visitors of a site come.
+    Zipf,
 }
 
-/// Longest insertion into one map of entries as large as leads, in ms.
-fn grow_one_map(leads: usize) -> f64 {
+fn main() {
+    let leads = std::env::var("RIPEN_BENCH_LEADS").map_or(LEADS, |leads| leads.parse().expect("a number"));
+    println!(
+        "# from 0 to {leads} leads, {ACTIVITIES} activities each; transactions of {} activities",
+        hot::BATCH
+    );
+    let one = one_map_longest_ms(leads);
+    let base = base_longest_ms(leads);
+    figure("growth_one_map_longest_insertion", "ms", &[one]);
+    figure("growth_base_longest_insertion", "ms", &[base]);
+    figure("growth_longest_insertion_over_one_map", "times", &[base / one]);
+    let model = hot::model();
+    let (mut many, longest, median) = grown(&model, leads);
+    figure("growth_transaction", "ms", &[median]);
+    figure("growth_longest_transaction", "ms", &[longest]);
+    for (drawn, name) in [(Drawn::Evenly, "evenly"), (Drawn::Zipf, "zipf")] {
+        let (mut above, mut below) = (Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            let (mut few, ..) = grown(&model, FEW);
+            below.push(events(&mut few, FEW, drawn, round));
+            above.push(events(&mut many, leads, drawn, round));
+        }
+        figure(&format!("growth_event_at_few_leads_{name}"), "ns", &below);
+        figure(&format!("growth_event_at_many_leads_{name}"), "ns", &above);
+        ratio(&format!("growth_event_many_over_few_{name}"), &above, &below);
+    }
+}
+
+/// Longest insertion into one map of entries as large as leads, in ms of CPU: what others do on the machine is no pause
+/// of the map's.
+fn one_map_longest_ms(leads: usize) -> f64 {
     let mut map: HashMap<LeadKey, Box<[u8]>, BuildHasherDefault<KeyHasher>> = HashMap::default();
+    longest_insertion_ms(leads, |key, value| map.insert(key, value))
+}
+
+/// The same into the base of a partition.
+fn base_longest_ms(leads: usize) -> f64 {
+    let base = Shard::new().base();
+    longest_insertion_ms(leads, |key, value| base.insert(key, value))
+}
+
+fn longest_insertion_ms(
+    leads: usize,
+    mut insert: impl FnMut(LeadKey, Box<[u8]>) -> Option<Box<[u8]>>,
+) -> f64 {
     let mut longest_ms = 0.0_f64;
     for lead in 0..leads {
-        let (key, value) = (LeadKey::of(&id(lead)), vec![0; 270].into_boxed_slice());
-        let began = Instant::now();
-        map.insert(key, value);
-        longest_ms = longest_ms.max(began.elapsed().as_secs_f64() * 1e3);
+        let (key, value) = (LeadKey::of(&id(lead)), vec![0; LEAD_BYTES].into_boxed_slice());
+        let began = thread_cpu();
+        insert(key, value);
+        longest_ms = longest_ms.max((thread_cpu() - began).as_secs_f64() * 1e3);
     }
     longest_ms
 }
 
-/// Longest and median transaction while so many leads arrive, one activity each, in ms.
-fn grow(shard: &mut Shard, leads: usize) -> (f64, f64) {
+/// A partition with so many leads, and its longest and median transaction on the way there, in ms.
+fn grown(model: &Arc<Model>, leads: usize) -> (Shard, f64, f64) {
+    let mut shard = hot::shard(model);
     let mut taken_ms = Vec::new();
-    for first in (0..leads).step_by(hot::BATCH) {
+    let leads_at_once = hot::BATCH / ACTIVITIES;
+    for first in (0..leads).step_by(leads_at_once) {
         let began = Instant::now();
-        for lead in first..(first + hot::BATCH).min(leads) {
-            view(shard, lead, 0);
+        for lead in first..(first + leads_at_once).min(leads) {
+            (0..ACTIVITIES).for_each(|n| view(&mut shard, lead, n));
         }
         shard.seal(&mut |_, _| ());
         shard.commit();
         taken_ms.push(began.elapsed().as_secs_f64() * 1e3);
     }
     taken_ms.sort_by(f64::total_cmp);
-    (taken_ms[taken_ms.len() - 1], taken_ms[taken_ms.len() / 2])
+    let (longest, median) = (taken_ms[taken_ms.len() - 1], taken_ms[taken_ms.len() / 2]);
+    (shard, longest, median)
 }
 
-/// CPU per activity, of leads drawn evenly.
-fn events(shard: &mut Shard, leads: usize, round: usize) -> f64 {
-    let mut drawn = round as u64 + 1;
+/// CPU per activity, in ns.
+fn events(shard: &mut Shard, leads: usize, drawn: Drawn, round: usize) -> f64 {
+    let mut seed = round as u64 + 1;
     ns_per_item(EVENTS, || {
         for n in 0..EVENTS {
             // SplitMix64's step and mix: the draws need no more than to be spread.
-            drawn = drawn.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mixed = (drawn ^ (drawn >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            let lead = ((mixed ^ (mixed >> 27)) % leads as u64) as usize;
-            view(shard, lead, 1 + round * EVENTS + n);
+            seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let share = ((mixed ^ (mixed >> 27)) >> 11) as f64 / (1_u64 << 53) as f64;
+            let lead = match drawn {
+                Drawn::Evenly => share * leads as f64,
+                Drawn::Zipf => (leads as f64).powf(share) - 1.0,
+            };
+            view(shard, (lead as usize).min(leads - 1), ACTIVITIES + round * EVENTS + n);
             if n % hot::BATCH == hot::BATCH - 1 {
                 shard.seal(&mut |_, _| ());
                 shard.commit();

@@ -34,10 +34,10 @@ const MEASURED: Duration = Duration::from_secs(12);
 const PROBE_EVERY: Duration = Duration::from_micros(11_300);
 /// Between two portions of the load.
 const LOAD_EVERY: Duration = Duration::from_millis(5);
-/// Clicks for finding the largest rate, and for all that follows.
-const BURST: usize = 40_000;
+/// Clicks of the load, sent again and again under new ids; those of the first group warm up.
 const CLICKS: usize = 200_000;
-const PLAIN_WARM_UP: usize = 200;
+const FIRST: usize = 10_000;
+const PLAIN_WARM_UP: usize = 1_000;
 const PLAIN: usize = 1_000;
 const PLAIN_RECORDS: i32 = 10;
 
@@ -48,19 +48,26 @@ fn main() {
     figure("plain_transaction_p99", "ms", &[plain_p99]);
     let clicks = Arc::new(hot::clicks(60_000, CLICKS));
     let most = largest_rate(&clicks);
-    let room = CLICKS as f64 / (WARM_UP + MEASURED).as_secs_f64();
-    let rate = (most / 2.0).min(room * 0.95);
-    println!("# {PARTITIONS} partitions; the load is {rate:.0} of {most:.0} clicks a second");
+    println!("# {PARTITIONS} partitions; the load is half of {most:.0} clicks a second");
     for interval in INTERVALS {
-        let run = measure(interval, rate, &clicks);
-        let (p50, p99) = (quantile(&run.latencies_ms, 0.5), quantile(&run.latencies_ms, 0.99));
-        figure(&format!("latency_{interval}_p50"), "ms", &[p50]);
-        figure(&format!("latency_{interval}_p99"), "ms", &[p99]);
-        figure(&format!("latency_{interval}_event"), "ns", &[run.event_ns]);
-        if interval == "auto" {
-            figure("latency_auto_p50_over_plain", "times", &[p50 / plain_p50]);
-            figure("latency_auto_p99_over_plain", "times", &[p99 / plain_p99]);
-        }
+        let run = measure(interval, most / 2.0, &clicks);
+        report(&format!("latency_{interval}"), &run, (interval == "auto").then_some((plain_p50, plain_p99)));
+    }
+    report("latency_auto_idle", &measure("auto", 0.0, &clicks), Some((plain_p50, plain_p99)));
+}
+
+/// Prints a run's figures, over those of a plain transaction if they are given.
+fn report(name: &str, run: &Run, plain: Option<(f64, f64)>) {
+    let (p50, p99) = (quantile(&run.latencies_ms, 0.5), quantile(&run.latencies_ms, 0.99));
+    figure(&format!("{name}_p50"), "ms", &[p50]);
+    figure(&format!("{name}_p99"), "ms", &[p99]);
+    figure(&format!("{name}_cores"), "cores", &[run.cores]);
+    if run.clicks_per_second > 0.0 {
+        figure(&format!("{name}_click"), "ns", &[run.cores * 1e9 / run.clicks_per_second]);
+    }
+    if let Some((plain_p50, plain_p99)) = plain {
+        figure(&format!("{name}_p50_over_plain"), "times", &[p50 / plain_p50]);
+        figure(&format!("{name}_p99_over_plain"), "times", &[p99 / plain_p99]);
     }
 }
 
@@ -114,12 +121,12 @@ fn largest_rate(clicks: &[Click]) -> f64 {
     let site = Installation::new("latency", i32::from(PARTITIONS), "auto");
     site.activate(&hot::patient_model());
     let services = [site.start("ingest"), site.start("scorer")];
-    feed(&site, &clicks[..BURST / 4]);
+    feed(&site, &clicks[..FIRST]);
     wait_until_shared(&services[0], 1);
     wait_until_shared(&services[1], usize::from(PARTITIONS) / 2);
     let began = Instant::now();
-    feed(&site, &clicks[BURST / 4..BURST]);
-    (BURST - BURST / 4) as f64 / began.elapsed().as_secs_f64()
+    feed(&site, &clicks[FIRST..]);
+    (CLICKS - FIRST) as f64 / began.elapsed().as_secs_f64()
 }
 
 /// Produces the clicks and waits until both services have committed them.
@@ -133,15 +140,17 @@ fn feed(site: &Installation, clicks: &[Click]) {
 struct Run {
     /// Sorted.
     latencies_ms: Vec<f64>,
-    /// CPU of both services per click.
-    event_ns: f64,
+    /// That both services used.
+    cores: f64,
+    /// That were really sent, the timed ones not counted.
+    clicks_per_second: f64,
 }
 
 fn measure(interval: &str, rate: f64, clicks: &Arc<Vec<Click>>) -> Run {
     let site = Installation::new("latency", i32::from(PARTITIONS), interval);
     site.activate(&hot::patient_model());
     let services = [site.start("ingest"), site.start("scorer")];
-    feed(&site, &clicks[..1_000]);
+    feed(&site, &clicks[..FIRST]);
     wait_until_shared(&services[0], 1);
     wait_until_shared(&services[1], usize::from(PARTITIONS) / 2);
     let decisions = decisions(&site);
@@ -151,7 +160,7 @@ fn measure(interval: &str, rate: f64, clicks: &Arc<Vec<Click>>) -> Run {
     let load = {
         let (producer, source) = (producer(&site), site.source.clone());
         let (clicks, stop, loaded) = (Arc::clone(clicks), Arc::clone(&stop), Arc::clone(&loaded));
-        thread::spawn(move || load(&producer, &source, rate, &clicks[1_000..], &stop, &loaded))
+        thread::spawn(move || load(&producer, &source, rate, &clicks[FIRST..], &stop, &loaded))
     };
     let probes = {
         let (producer, source) = (producer(&site), site.source.clone());
@@ -159,10 +168,10 @@ fn measure(interval: &str, rate: f64, clicks: &Arc<Vec<Click>>) -> Run {
         thread::spawn(move || probe(&producer, &source, &stop, &sent))
     };
     let began = Instant::now();
-    let mut window: Option<(f64, u64)> = None;
+    let mut window: Option<(Instant, f64, u64)> = None;
     let cpu = || services.iter().map(|service| cpu_seconds_of(service.pid())).sum::<f64>();
     let mut latencies_ms = Vec::new();
-    let mut event_ns = 0.0;
+    let (mut cores, mut clicks_per_second) = (0.0, 0.0);
     while !stop.load(Ordering::Relaxed) || !sent.lock().expect("not poisoned").is_empty() {
         assert!(
             began.elapsed() < PATIENCE,
@@ -177,23 +186,24 @@ fn measure(interval: &str, rate: f64, clicks: &Arc<Vec<Click>>) -> Run {
             latencies_ms.push(at.elapsed().as_secs_f64() * 1e3);
         }
         if window.is_none() && began.elapsed() >= WARM_UP {
-            window = Some((cpu(), loaded.load(Ordering::Relaxed)));
+            window = Some((Instant::now(), cpu(), loaded.load(Ordering::Relaxed)));
         }
-        if let Some((cpu_before, loaded_before)) = window
+        if let Some((since, cpu_before, loaded_before)) = window
             && began.elapsed() >= WARM_UP + MEASURED
             && !stop.swap(true, Ordering::Relaxed)
         {
-            let events = loaded.load(Ordering::Relaxed) - loaded_before;
-            event_ns = (cpu() - cpu_before) * 1e9 / events as f64;
+            let seconds = since.elapsed().as_secs_f64();
+            cores = (cpu() - cpu_before) / seconds;
+            clicks_per_second = (loaded.load(Ordering::Relaxed) - loaded_before) as f64 / seconds;
         }
     }
     load.join().expect("the load has not panicked");
     probes.join().expect("the probes have not panicked");
     latencies_ms.sort_by(f64::total_cmp);
-    Run { latencies_ms, event_ns }
+    Run { latencies_ms, cores, clicks_per_second }
 }
 
-/// Sends clicks at an even rate until it is told to stop or there are no more.
+/// Sends clicks at an even rate until it is told to stop.
 fn load(
     producer: &BaseProducer,
     topic: &str,
@@ -204,10 +214,16 @@ fn load(
 ) {
     let began = Instant::now();
     let mut next = 0;
+    let mut json = Vec::new();
     while !stop.load(Ordering::Relaxed) {
-        let due = ((began.elapsed().as_secs_f64() * rate) as usize).min(clicks.len());
-        for click in &clicks[next..due] {
-            let record = BaseRecord::<(), _>::to(topic).payload(&click.json);
+        let due = (began.elapsed().as_secs_f64() * rate) as usize;
+        for number in next..due {
+            let (round, click) = (number / clicks.len(), &clicks[number % clicks.len()]);
+            json.clone_from(&click.json);
+            if round > 0 {
+                rename(&mut json, round);
+            }
+            let record = BaseRecord::<(), _>::to(topic).payload(&json);
             producer.send(record).map_err(|(error, _)| error).expect("the queue has room");
         }
         next = due;
@@ -216,6 +232,13 @@ fn load(
         nap(LOAD_EVERY);
     }
     producer.flush(PATIENCE).expect("delivered");
+}
+
+/// Gives a click that was sent before another id, so that it counts again.
+fn rename(json: &mut [u8], round: usize) {
+    const MARK: &[u8] = b"\"messageId\":\"";
+    let mark = json.windows(MARK.len()).position(|window| window == MARK).expect("every click has an id");
+    json[mark + MARK.len()] = b'A' + u8::try_from(round).expect("few rounds");
 }
 
 /// Sends a click of a new visitor at a time, and notes when.

@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, reason = "part of several benches")]
 
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -16,12 +17,27 @@ use crate::hot;
 use crate::support::{Installation, PATIENCE, model_path};
 
 const PAGES: [&str; 3] = ["/models/m", "/models/n", "/models/o"];
-/// 1 November 2026.
-const START_MS: i64 = 1_793_491_200_000;
+/// Between two activities of a lead.
+const BETWEEN_MS: i64 = 60_000;
 
-/// Fills the installation's changelog with so many leads, spread evenly; answers how many records that are. Nothing
-/// of the activities has been read then, as far as offsets and state say.
+/// Fills the installation's changelog with so many leads, spread evenly; answers how many records that are. The
+/// activities are as far read as the group's offsets say, and the last ones were made now.
 pub fn fill(site: &Installation, leads: usize) -> usize {
+    let share = leads.div_ceil(site.partitions as usize);
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let offsets = site.committed("scorer", &site.topics.activities);
+    let partitions: Vec<(i32, i64)> = (0..site.partitions).zip(offsets).collect();
+    thread::scope(|scope| {
+        let part = |partitions: &[(i32, i64)]| -> usize {
+            partitions.iter().map(|(at, offset)| fill_partition(site, *at, *offset, share, now_ms)).sum()
+        };
+        let halves = partitions.split_at(partitions.len() / 2);
+        let other = scope.spawn(move || part(halves.1));
+        part(halves.0) + other.join().expect("the other half is filled")
+    })
+}
+
+fn fill_partition(site: &Installation, partition: i32, offset: i64, leads: usize, now_ms: i64) -> usize {
     let text = std::fs::read_to_string(model_path()).expect("the example model");
     let hash = ripen_model::compile("model.yaml", &text).unwrap_or_else(|errors| panic!("{errors}")).hash;
     let mut operator = ScorerOperator::new(site.topics.clone());
@@ -33,14 +49,10 @@ pub fn fill(site: &Installation, leads: usize) -> usize {
         .set("queue.buffering.max.messages", "1000000")
         .create()
         .expect("a producer");
-    let mut writer = Writer { site, producer, records: 0 };
-    for partition in 0..site.partitions {
-        operator.assigned(partition);
-        operator.restored(partition, None).expect("an empty partition");
-        let share = leads.div_ceil(site.partitions as usize);
-        writer.fill_partition(&mut operator, &hash, partition, share);
-        operator.revoked(partition);
-    }
+    let mut writer = Writer { site, producer, offset, records: 0 };
+    operator.assigned(partition);
+    operator.restored(partition, None).expect("an empty partition");
+    writer.fill(&mut operator, &hash, partition, leads, now_ms);
     writer.producer.flush(PATIENCE).expect("everything is delivered");
     writer.records
 }
@@ -48,25 +60,28 @@ pub fn fill(site: &Installation, leads: usize) -> usize {
 struct Writer<'a> {
     site: &'a Installation,
     producer: BaseProducer,
+    /// Of the activity that is next.
+    offset: i64,
     records: usize,
 }
 
 impl Writer<'_> {
-    fn fill_partition(&mut self, operator: &mut ScorerOperator, hash: &str, partition: i32, leads: usize) {
+    fn fill(&mut self, operator: &mut ScorerOperator, hash: &str, partition: i32, leads: usize, now_ms: i64) {
         let mut out = Outbox::default();
+        let start_ms = now_ms - leads as i64 - PAGES.len() as i64 * BETWEEN_MS;
         let switch = ActivityRecord::Switch(Switch {
             epoch: 1,
             model_hash: Text::from(hash),
             semantics: SEMANTICS,
             state_format: STATE_FORMAT,
-            at_ms: START_MS,
+            at_ms: start_ms,
         });
-        self.apply(operator, partition, None, &switch, START_MS, &mut out);
+        self.apply(operator, partition, None, &switch, start_ms, &mut out);
         for lead in 0..leads {
             let id = format!("anon:{partition:04x}{lead:028x}");
             for (n, page) in PAGES.iter().enumerate() {
                 let event_id = format!("{partition}-{lead}-{n}");
-                let at_ms = START_MS + lead as i64 + n as i64 * 60_000;
+                let at_ms = start_ms + lead as i64 + (n as i64 + 1) * BETWEEN_MS;
                 let record = ActivityRecord::Activity(hot::page_view(&id, &event_id, page, at_ms));
                 self.apply(operator, partition, Some(&id), &record, at_ms, &mut out);
             }
@@ -104,7 +119,7 @@ impl Writer<'_> {
 
     fn seal(&mut self, operator: &mut ScorerOperator, partition: i32, out: &mut Outbox) {
         let mut meta = PartitionMeta {
-            next_offset: 0,
+            next_offset: self.offset,
             state_format: operator.state_format(),
             application: self.site.group("scorer"),
             marker: "bench:1".to_owned(),

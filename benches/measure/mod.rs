@@ -11,7 +11,16 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// CPU time of this process so far, user and system, all threads.
 pub fn cpu() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
+    cpu_by(ClockId::ProcessCPUTime)
+}
+
+/// CPU time of this thread so far.
+pub fn thread_cpu() -> Duration {
+    cpu_by(ClockId::ThreadCPUTime)
+}
+
+fn cpu_by(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 

@@ -12,7 +12,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::measure::ns_per_item;
 use crate::support::Installation;
 
-/// CPU per record of reading a topic read-committed, in ns; it holds `records` in its partitions from 0 on.
+/// CPU per record of reading a topic read-committed, in ns; its partitions from 0 on hold `records`
+/// or some more.
 pub fn consume(site: &Installation, topic: &str, partitions: i32, records: usize) -> f64 {
     let consumer = site.consumer("raw");
     let mut list = TopicPartitionList::new();
@@ -46,7 +47,7 @@ fn consume_batches(consumer: &BaseConsumer, topic: &str, partitions: i32, record
                     bindings::rd_kafka_consume_batch_queue(*queue, 10, messages.as_mut_ptr(), messages.len());
                 for message in &messages[..usize::try_from(got).expect("no error")] {
                     if (**message).err == bindings::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-                        left -= 1;
+                        left = left.saturating_sub(1);
                     }
                     bindings::rd_kafka_message_destroy(*message);
                 }
