@@ -32,7 +32,7 @@ lint:
 doc:
     RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps
 
-# One benchmark: pipeline, state or kafka.
+# One benchmark: pipeline, rules, state, growth, kafka, latency, restore or failover.
 bench name:
     cargo bench --bench {{name}}
 

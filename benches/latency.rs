@@ -28,14 +28,14 @@ use support::{Installation, PATIENCE, wait_until_shared};
 /// Partitions of activities, leads and decisions: each that a transaction touches first is a trip to its coordinator.
 const PARTITIONS: u8 = 8;
 const INTERVALS: [&str; 6] = ["auto", "5ms", "10ms", "50ms", "100ms", "500ms"];
-const WARM_UP: Duration = Duration::from_secs(4);
-const MEASURED: Duration = Duration::from_secs(12);
+const WARM_UP: Duration = Duration::from_secs(3);
+const MEASURED: Duration = Duration::from_secs(9);
 /// Between two timed clicks; no multiple or part of an interval.
 const PROBE_EVERY: Duration = Duration::from_micros(11_300);
 /// Between two portions of the load.
 const LOAD_EVERY: Duration = Duration::from_millis(5);
 /// Clicks of the load, sent again and again under new ids; those of the first group warm up.
-const CLICKS: usize = 200_000;
+const CLICKS: usize = 150_000;
 const FIRST: usize = 10_000;
 const PLAIN_WARM_UP: usize = 1_000;
 const PLAIN: usize = 1_000;
@@ -53,7 +53,10 @@ fn main() {
         let run = measure(interval, most / 2.0, &clicks);
         report(&format!("latency_{interval}"), &run, (interval == "auto").then_some((plain_p50, plain_p99)));
     }
-    report("latency_auto_idle", &measure("auto", 0.0, &clicks), Some((plain_p50, plain_p99)));
+    for (name, share) in [("tenth", 0.1), ("idle", 0.0)] {
+        let run = measure("auto", most * share, &clicks);
+        report(&format!("latency_auto_{name}"), &run, Some((plain_p50, plain_p99)));
+    }
 }
 
 /// Prints a run's figures, over those of a plain transaction if they are given.
@@ -158,12 +161,12 @@ fn measure(interval: &str, rate: f64, clicks: &Arc<Vec<Click>>) -> Run {
     let sent = Arc::new(Mutex::new(HashMap::<u64, Instant>::new()));
     let loaded = Arc::new(AtomicU64::new(0));
     let load = {
-        let (producer, source) = (producer(&site), site.source.clone());
+        let (producer, source) = (producer(&site, "5"), site.source.clone());
         let (clicks, stop, loaded) = (Arc::clone(clicks), Arc::clone(&stop), Arc::clone(&loaded));
         thread::spawn(move || load(&producer, &source, rate, &clicks[FIRST..], &stop, &loaded))
     };
     let probes = {
-        let (producer, source) = (producer(&site), site.source.clone());
+        let (producer, source) = (producer(&site, "0"), site.source.clone());
         let (stop, sent) = (Arc::clone(&stop), Arc::clone(&sent));
         thread::spawn(move || probe(&producer, &source, &stop, &sent))
     };
@@ -264,10 +267,11 @@ fn probe_number(key: Option<&[u8]>) -> Option<u64> {
     key.rsplit_once("probe-")?.1.parse().ok()
 }
 
-fn producer(site: &Installation) -> BaseProducer {
+/// The load comes in batches, as from producers with the usual `linger.ms` of 5; the timed clicks without delay.
+fn producer(site: &Installation, linger_ms: &str) -> BaseProducer {
     ClientConfig::new()
         .set("bootstrap.servers", site.bootstrap())
-        .set("linger.ms", "0")
+        .set("linger.ms", linger_ms)
         .set("compression.codec", "lz4")
         .set("queue.buffering.max.messages", "500000")
         .create()
