@@ -3,6 +3,8 @@
 //!
 //! Ingest and scorer run as processes of their own. The load are the demo's clicks; the clicks that are timed come from
 //! visitors of their own who take the price list, which decides a stage at once.
+//!
+//! `RIPEN_BENCH_RUNS=auto,auto_idle cargo bench --bench latency` makes only these runs.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -27,7 +29,17 @@ use support::{Installation, PATIENCE, wait_until_shared};
 
 /// Partitions of activities, leads and decisions: each that a transaction touches first is a trip to its coordinator.
 const PARTITIONS: u8 = 8;
-const INTERVALS: [&str; 6] = ["auto", "5ms", "10ms", "50ms", "100ms", "500ms"];
+/// A name, the commit interval, and the share of the largest rate.
+const RUNS: [(&str, &str, f64); 8] = [
+    ("auto", "auto", 0.5),
+    ("5ms", "5ms", 0.5),
+    ("10ms", "10ms", 0.5),
+    ("50ms", "50ms", 0.5),
+    ("100ms", "100ms", 0.5),
+    ("500ms", "500ms", 0.5),
+    ("auto_tenth", "auto", 0.1),
+    ("auto_idle", "auto", 0.0),
+];
 const WARM_UP: Duration = Duration::from_secs(3);
 const MEASURED: Duration = Duration::from_secs(9);
 /// Between two timed clicks; no multiple or part of an interval.
@@ -47,15 +59,19 @@ fn main() {
     figure("plain_transaction_p50", "ms", &[plain_p50]);
     figure("plain_transaction_p99", "ms", &[plain_p99]);
     let clicks = Arc::new(hot::clicks(60_000, CLICKS));
-    let most = largest_rate(&clicks);
-    println!("# {PARTITIONS} partitions; the load is half of {most:.0} clicks a second");
-    for interval in INTERVALS {
-        let run = measure(interval, most / 2.0, &clicks);
-        report(&format!("latency_{interval}"), &run, (interval == "auto").then_some((plain_p50, plain_p99)));
-    }
-    for (name, share) in [("tenth", 0.1), ("idle", 0.0)] {
-        let run = measure("auto", most * share, &clicks);
-        report(&format!("latency_auto_{name}"), &run, Some((plain_p50, plain_p99)));
+    let wanted = std::env::var("RIPEN_BENCH_RUNS").unwrap_or_default();
+    let wanted = |name: &str| wanted.is_empty() || wanted.split(',').any(|run| run == name);
+    let mut most = None;
+    for (name, interval, share) in RUNS.into_iter().filter(|(name, ..)| wanted(name)) {
+        let mut rate = 0.0;
+        if share > 0.0 {
+            let most = *most.get_or_insert_with(|| largest_rate(&clicks));
+            rate = most * share;
+            println!("# {PARTITIONS} partitions; {rate:.0} of {most:.0} clicks a second");
+        }
+        let run = measure(interval, rate, &clicks);
+        let plain = (interval == "auto").then_some((plain_p50, plain_p99));
+        report(&format!("latency_{name}"), &run, plain);
     }
 }
 
