@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ripen_model::{Level, Model};
 use ripen_records::{ActivityRecord, Switch, Text, Topics, encode_activity};
 use ripen_runtime::log::PollLimits;
-use ripen_runtime::{Headers, Log, LogError, OutRecord, Outbox, RecordBatch, To, TopicPartition};
+use ripen_runtime::{ErrorClass, Headers, Log, LogError, OutRecord, Outbox, RecordBatch, To, TopicPartition};
 
 use crate::persona::{self, RunError};
 
@@ -231,7 +231,7 @@ pub fn stored_models<L: Log>(
     let mut reading = Vec::new();
     for partition in 0..partition_count(log, &topics.models)? {
         let at = TopicPartition::new(topics.models.as_str(), partition);
-        let (low, _) = log.watermarks(&at)?;
+        let (low, _) = patiently(log, wait, |log| log.watermarks(&at))?;
         log.read_from(&at, low)?;
         reading.push(at);
     }
@@ -264,6 +264,20 @@ pub fn stored_models<L: Log>(
     Ok(found)
 }
 
+/// Repeats a call that may succeed later: a topic made a moment ago may have no leader yet.
+fn patiently<L: Log, T>(
+    log: &mut L,
+    wait: &mut dyn FnMut(&mut L) -> Result<(), LogError>,
+    mut call: impl FnMut(&mut L) -> Result<T, LogError>,
+) -> Result<T, LogError> {
+    loop {
+        match call(log) {
+            Err(error) if error.class == ErrorClass::Retriable => wait(log).map_err(|_| error)?,
+            answer => return answer,
+        }
+    }
+}
+
 fn partition_count(log: &mut impl Log, topic: &str) -> Result<i32, ActivationError> {
     log.partition_count(topic)?.ok_or_else(|| ActivationError::NoTopic { topic: topic.to_owned() })
 }
@@ -271,6 +285,7 @@ fn partition_count(log: &mut impl Log, topic: &str) -> Result<i32, ActivationErr
 #[cfg(test)]
 mod tests {
     use ripen_records::decode_activity;
+    use ripen_runtime::Call;
     use ripen_runtime::memory::{MemoryClient, MemoryLog, MemoryTopic};
 
     use super::*;
@@ -353,6 +368,27 @@ mod tests {
             }
         });
         assert_eq!(epochs, [(true, 1), (true, 2), (false, 2), (true, 3)]);
+    }
+
+    #[test]
+    fn what_may_succeed_later_is_repeated_within_limits() {
+        let failed = |call, class| LogError { class, call, place: None, message: "no leader".to_owned() };
+        let check = |class, patience: u32, expect: Result<u32, &str>| {
+            let (mut calls, mut left) = (0, patience);
+            let mut wait = |_: &mut MemoryClient| {
+                left = left.checked_sub(1).ok_or_else(|| failed(Call::Read, ErrorClass::Retriable))?;
+                Ok(())
+            };
+            let mut client = MemoryLog::default().client("", "activate", "activate", &[]);
+            let answer = patiently(&mut client, &mut wait, |_| {
+                calls += 1;
+                if calls > 4 { Ok(calls) } else { Err(failed(Call::Watermarks, class)) }
+            });
+            assert_eq!(answer.map_err(|error| error.to_string()), expect.map_err(str::to_owned));
+        };
+        check(ErrorClass::Retriable, 4, Ok(5));
+        check(ErrorClass::Retriable, 3, Err("read watermarks: no leader"));
+        check(ErrorClass::Fatal, 4, Err("read watermarks: no leader"));
     }
 
     #[test]
