@@ -244,7 +244,9 @@ impl Work {
         let touched = match overlay.touch(base, active, key)?.filter(is_alive) {
             Some(touched) => touched,
             None if has_life => {
-                let erased_ms = overlay.get(key).map_or(NEVER, |touched| touched.lead.erased_ms);
+                // One that this transaction has removed has been forgotten with everything.
+                let kept = overlay.get(key).filter(|touched| !touched.is_removed);
+                let erased_ms = kept.map_or(NEVER, |touched| touched.lead.erased_ms);
                 // Lives of one id are told apart by their births: one after an erasure began after it.
                 let born_ms = if erased_ms == NEVER { i64::MIN } else { erased_ms + 1 }.max(absorbed.born_ms);
                 let touched = overlay.begin(key, lead_id, born_ms, active.epoch);
