@@ -34,6 +34,8 @@ const MARK_MS: i64 = 300;
 const LATE_MS: i64 = 4_000;
 /// The end of a run: everything due until so long after the last act has fired.
 const AFTERWARDS_MS: i64 = 30 * HOUR_MS;
+/// A partition without records gets a tick this often.
+const IDLE_MS: i64 = 60_000;
 /// Rounds of a second each until everything is done, and steps of a round: some ten times what is ever needed.
 const ROUNDS: usize = 300;
 const STEPS_OF_ROUND: usize = 5_000;
@@ -158,6 +160,9 @@ impl World {
         self.acts(usize::MAX);
         self.settle();
         self.pass(AFTERWARDS_MS);
+        self.settle();
+        // Ticks that an aborted transaction has lost come again within a minute.
+        self.pass(IDLE_MS);
         self.settle();
     }
 

@@ -260,7 +260,9 @@ impl Shard {
         self.work.forget_pages();
         self.work.forget_stale();
         if let Some(active) = &mut self.active {
-            active.is_swept = self.work.arm_restored(active.epoch)?;
+            let is_swept = self.work.arm_restored(active.epoch)?;
+            // Whether the tick that ends a sweep has come is not in the state: the next one ends it, once more perhaps.
+            active.is_swept = is_swept && active.older.is_empty();
         }
         self.committed_active.clone_from(&self.active);
         Ok(())

@@ -111,6 +111,7 @@ impl Work {
         });
         let timers: Vec<Timer> = timers.collect::<Result<_, StateError>>()?;
         self.timers.restore(timers.into_iter());
+        self.stale = is_swept.then(Vec::new);
         Ok(is_swept)
     }
 

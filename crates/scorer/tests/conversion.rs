@@ -73,6 +73,23 @@ fn restored(shard: &Shard, models: &[Arc<ripen_model::Model>]) -> Shard {
     restored
 }
 
+#[test]
+fn a_partition_without_leads_waits_for_the_same_tick_once_it_is_restored() {
+    let models = [BEFORE, &BEFORE.replace("version: 1", "version: 2")].map(story::model);
+    let mut shard = Shard::new();
+    for (epoch, model) in (1..).zip(&models) {
+        shard.switch(&story::switch_to(model, epoch), Arc::clone(model)).expect("a model");
+        shard.commit();
+    }
+    let mut restored = restored(&shard, &models);
+    assert_eq!(shard.next_deadline(), Some(shard.clock() + 1));
+    for shard in [&mut shard, &mut restored] {
+        assert_eq!(shard.next_deadline(), Some(shard.clock() + 1));
+        let _ = story::apply(shard, &story::steps("1h tick")[0], &mut Vec::new());
+        assert_eq!(shard.next_deadline(), None);
+    }
+}
+
 const STORY: &str =
     "0h page_view /a; 1h page_view /b; 2h ping; 24h ping; 25h form; 26h page_view /c; 48h tick";
 
