@@ -203,3 +203,22 @@ fn add_visit(survivor: &mut Lead, absorbed: &Lead) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_known_once_and_only_so_many_are() {
+        let mut lead = Lead::default();
+        lead.begin("user:0", 0, 1);
+        for id in ["user:0", "anon:a", "anon:a"] {
+            add_id(&mut lead, id);
+        }
+        assert_eq!(lead.ids.len(), 1);
+        for n in 0..100 {
+            add_id(&mut lead, &format!("anon:{n}"));
+        }
+        assert_eq!(lead.ids.len(), MOST_IDS);
+    }
+}
