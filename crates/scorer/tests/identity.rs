@@ -2,6 +2,8 @@
 
 mod story;
 
+use std::collections::BTreeMap;
+
 use expect_test::expect;
 use proptest::prelude::*;
 use ripen_records::Decision;
@@ -234,6 +236,30 @@ fn an_activity_that_is_too_late_leaves_an_erasure_as_it_is() {
         let filtered = [FilterReason::Late, FilterReason::Erased].map(Applied::Filtered);
         assert_eq!(applied[2..], filtered, "transactions end here: {transactions:?}");
     }
+}
+
+#[test]
+fn a_lead_merged_into_a_forgotten_one_is_the_same_in_one_transaction_and_in_many() {
+    let time = "time: {late_accept: 1h, forget: 7h, forget_anonymous: 2h}\nscores:";
+    let model = story::model(&MODEL.replace("scores:", time));
+    let steps = story::steps(
+        "0h erase lead=user:1; 1h ping lead=user:1
+         9h ping; 9h link to=user:1",
+    );
+    let [one, many] = [false, true].map(|each| {
+        let mut shard = story::shard(&model);
+        for step in &steps {
+            let _ = story::apply(&mut shard, step, &mut Vec::new());
+            if each {
+                shard.commit();
+            }
+        }
+        shard.commit();
+        let base = shard.base();
+        base.iter().map(|entry| (*entry.key(), entry.value().clone())).collect::<BTreeMap<_, _>>()
+    });
+    assert_eq!(one.len(), 2, "the user and a stub");
+    assert_eq!(one, many);
 }
 
 /// Rules of every recurrence, caps, a cleared score, facts: what has to come out the same however a person is split.
