@@ -78,7 +78,14 @@ fn step_until(
 }
 
 fn append(topics: &Topics, out: &Outbox) {
-    admin::append_transactionally(&kafka(), &format!("{}-feed", topics.input), out).unwrap();
+    append_by(&kafka(), &format!("{}-feed", topics.input), out).unwrap();
+}
+
+/// Appends as somebody who is no worker.
+fn append_by(kafka: &KafkaConfig, id: &str, out: &Outbox) -> Result<(), LogError> {
+    let identity =
+        MemberConfig { group: id.to_owned(), transactional_id: id.to_owned(), ..MemberConfig::default() };
+    KafkaLog::connect(kafka, &identity)?.append(out)
 }
 
 /// Everything in a topic, read-committed, sorted.
@@ -300,7 +307,7 @@ fn a_broker_that_dies_and_comes_back_costs_nothing() {
     admin::apply(&kafka, &specs(&topics)).unwrap();
     let keys: Vec<u8> = (0..200).map(|n| (n % 7) as u8).collect();
     let feed_id = "outage-feed";
-    admin::append_transactionally(&kafka, feed_id, &feed(&topics, &keys, 1)).unwrap();
+    append_by(&kafka, feed_id, &feed(&topics, &keys, 1)).unwrap();
     let start = || {
         let log = KafkaLog::connect(&kafka, &identity(&topics, "a")).unwrap();
         let config = WorkerConfig { clock: Clock::Log, inputs: 10, ..WorkerConfig::new("counter", "outage") };
@@ -336,7 +343,7 @@ fn a_record_over_a_topics_limit_is_named_with_topic_and_size() {
     let letter = |n: u32| char::from(b'!' + (n.wrapping_mul(2_654_435_761) >> 25) as u8 % 90);
     let text: String = (0..2_000_000).map(|n: u32| letter(n ^ n.wrapping_mul(n) >> 7)).collect();
     push(&mut out, &topics.output, "k1", &text, 1);
-    let error = admin::append_transactionally(&kafka(), &format!("{}-feed", topics.input), &out).unwrap_err();
+    let error = append_by(&kafka(), &format!("{}-feed", topics.input), &out).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("2000002 bytes") && text.contains(&topics.output), "{text}");
     assert_eq!(contents(&topics, &topics.output), Vec::<String>::new());

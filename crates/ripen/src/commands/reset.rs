@@ -120,8 +120,7 @@ fn scorer(client: &KafkaConfig, yes: bool, config: &Config) -> CommandResult {
         first_state(first, &models, &topics, &group, &mut out)?;
     }
     if !out.is_empty() {
-        let id = format!("{}reset", config.prefix);
-        admin::append_transactionally(client, &id, &out).map_err(Failure::new)?;
+        log.append(&out).map_err(Failure::new)?;
     }
     tell(format_args!("done; start the scorers"), [])?;
     Ok(Ended::Good)

@@ -1,4 +1,4 @@
-//! Topics and one-off transactions: what commands need of a cluster beside the workers.
+//! Topics: what commands need of a cluster beside the workers.
 
 use std::fmt;
 use std::future::Future;
@@ -14,10 +14,8 @@ use rdkafka::metadata::Metadata;
 
 use super::client::Quiet;
 use super::errors::classify;
-use super::producer::TransactionalProducer;
-use super::{CONNECT_TIMEOUT, KafkaConfig, MemberConfig, created};
+use super::{CONNECT_TIMEOUT, KafkaConfig, created};
 use crate::log::{Call, ErrorClass, LogError};
-use crate::outbox::Outbox;
 
 /// How long the cluster may take to carry out a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -271,27 +269,6 @@ fn await_leaders(
         std::thread::park_timeout(LEADER_PAUSE);
     }
     Ok(())
-}
-
-/// Writes records in one transaction. Two callers with the same id fence each other.
-///
-/// # Errors
-/// When it was not committed; then nothing of it will be seen, unless the class is `Unknown`.
-pub fn append_transactionally(
-    config: &KafkaConfig,
-    transactional_id: &str,
-    out: &Outbox,
-) -> Result<(), LogError> {
-    reach(config)?;
-    let identity = MemberConfig { transactional_id: transactional_id.to_owned(), ..MemberConfig::default() };
-    let mut producer = TransactionalProducer::create(config, &identity)?;
-    producer.begin()?;
-    let written = producer.produce(out).and_then(|()| producer.drain()).and_then(|()| producer.commit());
-    if written.is_err() {
-        // The next producer with this id aborts it anyhow.
-        let _ = producer.abort();
-    }
-    written
 }
 
 pub(super) fn client(config: &KafkaConfig) -> Result<AdminClient<Quiet>, LogError> {
