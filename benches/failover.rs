@@ -124,9 +124,7 @@ impl Probes {
     fn send(&mut self) {
         let number = self.next;
         self.next += 1;
-        let click = format!(
-            r#"{{"type":"track","messageId":"p-{number}","anonymousId":"probe-{number}","event":"form_submit","properties":{{"form":"price_list"}}}}"#
-        );
+        let click = hot::probe(number);
         let record = BaseRecord::<(), _>::to(&self.topic).payload(&click);
         self.producer.send(record).map_err(|(error, _)| error).expect("the queue has room");
         self.producer.poll(Duration::ZERO);

@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hot::Click;
-use measure::{cpu_seconds_of, figure, quantile};
+use measure::{cpu_seconds_of, figure, nap, quantile};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -267,9 +267,7 @@ fn probe(producer: &BaseProducer, topic: &str, stop: &AtomicBool, sent: &Mutex<H
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let click = format!(
-            r#"{{"type":"track","messageId":"p-{number}","anonymousId":"probe-{number}","event":"form_submit","properties":{{"form":"price_list"}}}}"#
-        );
+        let click = hot::probe(number);
         sent.lock().expect("not poisoned").insert(number, Instant::now());
         let record = BaseRecord::<(), _>::to(topic).payload(&click);
         producer.send(record).map_err(|(error, _)| error).expect("the queue has room");
@@ -307,9 +305,4 @@ fn decisions(site: &Installation) -> BaseConsumer {
     }
     consumer.assign(&list).expect("assigned");
     consumer
-}
-
-#[expect(clippy::disallowed_methods, reason = "an even rate needs a clock")]
-fn nap(time: Duration) {
-    thread::sleep(time);
 }

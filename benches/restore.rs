@@ -13,9 +13,9 @@ mod raw;
 
 use std::time::{Duration, Instant};
 
-use measure::{cpu_seconds_of, figure, memory_of};
+use measure::{cpu_seconds_of, figure, memory_of, nap};
 use ripen_harness::Leash;
-use support::{Installation, Setup};
+use support::{Installation, Setup, are_shared};
 
 const LEADS: usize = 400_000;
 const PARTITIONS: i32 = 8;
@@ -77,23 +77,12 @@ fn started(site: &Installation) -> (f64, Duration, Leash) {
 /// Waits until both workers have restored their share; what the log said earlier does not count.
 fn wait_until_ready(scorer: &Leash, log_before: usize) {
     let began = Instant::now();
-    let ready = format!("ready with {} partitions", PARTITIONS / 2);
     loop {
         let log = scorer.output();
-        let is_ready = |worker: &str| {
-            let last =
-                log[log_before..].lines().rfind(|line| line.contains("ready with") && line.contains(worker));
-            last.is_some_and(|line| line.contains(&ready))
-        };
-        if ["worker=0", "worker=1"].iter().all(|worker| is_ready(worker)) {
+        if are_shared(&log[log_before..], PARTITIONS as usize / 2) {
             return;
         }
         assert!(began.elapsed() < LIMIT, "{log}");
         nap(LOOK_EVERY);
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "looking all the time would cost the CPU that is measured")]
-fn nap(time: Duration) {
-    std::thread::sleep(time);
 }

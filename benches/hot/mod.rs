@@ -26,6 +26,13 @@ pub fn model() -> Arc<Model> {
     Arc::new(ripen_model::compile("dealer.yaml", MODEL).expect("the example compiles"))
 }
 
+/// A click of a visitor of its own who takes the price list: it decides a stage at once.
+pub fn probe(number: u64) -> String {
+    format!(
+        r#"{{"type":"track","messageId":"p-{number}","anonymousId":"probe-{number}","event":"form_submit","properties":{{"form":"price_list"}}}}"#
+    )
+}
+
 /// The dealer's model as it is activated where the clicks arrive long after they happened: none may be late.
 pub fn patient_model() -> String {
     let model = include_str!("../../models/auto-dealer.yaml");

@@ -19,6 +19,12 @@ pub fn thread_cpu() -> Duration {
     cpu_by(ClockId::ThreadCPUTime)
 }
 
+/// Waits: looking all the time would cost the CPU that is measured.
+#[expect(clippy::disallowed_methods, reason = "an even rate needs a clock")]
+pub fn nap(time: Duration) {
+    std::thread::sleep(time);
+}
+
 fn cpu_by(clock: ClockId) -> Duration {
     let time = clock_gettime(clock);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())

@@ -306,12 +306,14 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Waits until both workers of a service have so many partitions each: the second one joins some seconds after the first.
 pub fn wait_until_shared(service: &Leash, partitions_each: usize) {
+    wait_until("both workers have their share", || are_shared(&service.output(), partitions_each));
+}
+
+/// Whether a service's log says of both workers that they have so many partitions each.
+pub fn are_shared(log: &str, partitions_each: usize) -> bool {
     let ready = format!("ready with {partitions_each} partitions");
-    wait_until("both workers have their share", || {
-        let log = service.output();
-        ["worker=0", "worker=1"].iter().all(|worker| {
-            let last = log.lines().rfind(|line| line.contains("ready with") && line.contains(worker));
-            last.is_some_and(|line| line.contains(&ready))
-        })
-    });
+    ["worker=0", "worker=1"].iter().all(|worker| {
+        let last = log.lines().rfind(|line| line.contains("ready with") && line.contains(worker));
+        last.is_some_and(|line| line.contains(&ready))
+    })
 }
