@@ -73,6 +73,12 @@ impl Contents {
         }
     }
 
+    /// The stages that decisions led to.
+    pub(crate) fn stages(&self) -> BTreeSet<String> {
+        let decided = |record: &Stored| decode_decision(record.value.as_deref()?).ok();
+        self.decisions.iter().filter_map(decided).map(|decision| decision.stage).collect()
+    }
+
     /// How much there is.
     pub(crate) fn amount(&self) -> Amount {
         Amount {
@@ -112,7 +118,7 @@ impl Contents {
             match decode_activity(&value) {
                 Ok(ActivityRecord::Tick(_) | ActivityRecord::Switch(_)) => {}
                 Ok(ActivityRecord::Link(link)) => _ = links.insert(said_by(&link)),
-                Ok(_) => activities.push(value),
+                Ok(_) => activities.push((record.key.clone(), value)),
                 Err(error) => violations.add("activity", format!("does not decode: {error}")),
             }
         }
@@ -122,7 +128,7 @@ impl Contents {
             // A link may be written again after a restart, by another record; which changes nothing.
             match decode_activity(&value) {
                 Ok(ActivityRecord::Link(link)) => _ = expected_links.insert(said_by(&link)),
-                _ => expected.push(value),
+                _ => expected.push((written.key.clone(), value)),
             }
         }
         compare_sets("activity", activities, expected, violations);

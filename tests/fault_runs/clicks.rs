@@ -113,8 +113,8 @@ fn click(dice: &mut Dice, number: u64) -> Click {
     let event = match dice.between(0, 100) {
         0..4 => r#""type":"track","event":"credit_calculated""#.to_owned(),
         4..7 => r#""type":"track","event":"form_submit","properties":{"form":"test_drive"}"#.to_owned(),
-        7..10 => r#""type":"track","event":"crm_first_touch""#.to_owned(),
-        10..13 => format!(r#""type":"identify","traits":{{"email":"p{person}@shop.example"}}"#),
+        7..13 => sales_answer(dice).to_owned(),
+        13..16 => format!(r#""type":"identify","traits":{{"email":"p{person}@shop.example"}}"#),
         path => {
             let path = format!("/models/m{}", path % 7);
             format!(
@@ -125,6 +125,19 @@ fn click(dice: &mut Dice, number: u64) -> Click {
     let id = format!("m-{number}");
     let value = format!(r#"{{"messageId":"{id}",{},{event}}}"#, ids(dice, person));
     Click { person, id, value }
+}
+
+/// What the CRM says of a lead, whether sales has got it or not.
+fn sales_answer(dice: &mut Dice) -> &'static str {
+    match dice.between(0, 12) {
+        0..4 => r#""type":"track","event":"crm_first_touch""#,
+        4..6 => r#""type":"track","event":"crm_accepted""#,
+        6 => r#""type":"track","event":"crm_rejected""#,
+        7 => r#""type":"track","event":"crm_lost""#,
+        8 => r#""type":"track","event":"crm_won","properties":{"amount":1200}"#,
+        9..11 => r#""type":"track","event":"contract_end""#,
+        _ => r#""type":"track","event":"crm_disqualified","properties":{"reason":"refused"}"#,
+    }
 }
 
 /// One person has two browsers; one in four signs in now and then, and is seen by other ids from then on.

@@ -80,6 +80,8 @@ fn fifteen_kills_lose_and_double_nothing() {
     assert_eq!(report.kills, 15);
     assert_holds(&report);
     let (contents, fed) = report.evidence.as_ref().expect("it was checked");
+    let stages = ["customer", "mql", "nql", "sql", "visitor"].map(str::to_owned);
+    assert_eq!(contents.stages(), stages.into(), "sales' answers lead to some of these");
     notices_what_is_wrong(&site, contents, fed);
 }
 
