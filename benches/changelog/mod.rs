@@ -120,7 +120,7 @@ impl Writer<'_> {
     fn seal(&mut self, operator: &mut ScorerOperator, partition: i32, out: &mut Outbox) {
         let mut meta = PartitionMeta {
             next_offset: self.offset,
-            state_format: operator.state_format(),
+            state_format: operator.state_format(partition),
             application: self.site.group("scorer"),
             marker: "bench:1".to_owned(),
             operator: Vec::new(),

@@ -400,8 +400,12 @@ impl<O: Operator + Peek> Operator for BentOperator<O> {
         self.inner.outcomes(report);
     }
 
-    fn state_format(&self) -> u16 {
-        self.inner.state_format()
+    fn newest_state_format(&self) -> u16 {
+        self.inner.newest_state_format()
+    }
+
+    fn state_format(&self, partition: i32) -> u16 {
+        self.inner.state_format(partition)
     }
 
     fn assigned(&mut self, partition: i32) {

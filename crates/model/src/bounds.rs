@@ -8,6 +8,9 @@ use crate::compiled::{KeyPart, Model, Recurrence, Rule, ScoreIx};
 /// A model whose worst case is above this is refused.
 pub const LARGEST_LEAD_BYTES: u64 = 256 * 1024;
 
+/// Things of a kind of which a place fits a byte.
+const NARROW_PLACES: usize = 254;
+
 /// Octaves of evidence held per rule and score.
 const OCTAVES: u64 = 32;
 
@@ -103,12 +106,31 @@ impl Model {
             + history.max(LEAST_HISTORY) * (HISTORY_BYTES + visit_bytes)
     }
 
+    /// Whether places in the model's lists, which a lead's state is full of, may need two bytes instead of one.
+    pub fn has_wide_places(&self) -> bool {
+        let slots = self.rules.iter().map(|rule| rule.points.len()).sum();
+        let lists = [
+            slots,
+            self.rules.len(),
+            self.scores.len(),
+            self.stages.len(),
+            self.facts.len(),
+            self.traits.len(),
+            self.verdicts.len(),
+            self.audiences.len(),
+            self.alerts.len(),
+        ];
+        lists.into_iter().any(|len| len > NARROW_PLACES)
+    }
+
     /// About what a visitor of a few activities takes in memory, in bytes: a cookie and three page views of one visit,
     /// each of which counts in a rule of its own kind.
     pub fn typical_bytes_per_lead(&self) -> u64 {
         const ACTIVITIES: u64 = 3;
+        // A byte for each place and count, or two of them.
+        let place = if self.has_wide_places() { 2 } else { 1 };
         // Header, a cookie's id, a visit without a session; what pages were about takes some 12 bytes.
-        let (header, id, visit, about) = (52, 37, 20, 12);
+        let (header, id, visit, about) = (30 + 11 * place, 37, 20, 12);
         let page_rules =
             || self.file_rules().filter(|rule| !rule.points.is_empty() && self.looks_at_pages(rule));
         let scores: u64 = page_rules().map(|rule| rule.points.len() as u64).sum();
@@ -119,10 +141,10 @@ impl Model {
         let value = header
             + id
             + visit
-            + ACTIVITIES * (REMEMBERED_BYTES + HISTORY_HEAD_BYTES + about)
-            + 2 * (SET_BYTES + RULE_IN_SET_BYTES)
-            + keys * 12
-            + octaves * OCTAVE_BYTES;
+            + ACTIVITIES * (14 + place + HISTORY_HEAD_BYTES + about)
+            + 2 * (place + place)
+            + keys * (8 + 2 * place)
+            + octaves * (9 + place);
         value + MEMORY_BYTES
     }
 

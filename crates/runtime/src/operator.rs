@@ -88,10 +88,16 @@ pub trait Operator {
         let _ = report;
     }
 
-    /// The version of the changelog's layout that this operator writes. A changelog with a higher one blocks
+    /// The newest version of the changelog's layout that this operator reads. A changelog with a higher one blocks
     /// the partition.
-    fn state_format(&self) -> u16 {
+    fn newest_state_format(&self) -> u16 {
         0
+    }
+
+    /// The version that it writes into the changelog of this partition now.
+    fn state_format(&self, partition: i32) -> u16 {
+        let _ = partition;
+        self.newest_state_format()
     }
 
     /// A partition arrives; its state will be restored.

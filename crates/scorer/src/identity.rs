@@ -14,7 +14,7 @@ use ripen_records::{
 use crate::error::{FilterReason, Refused, StateError};
 use crate::evidence;
 use crate::explain::{self, Circumstances};
-use crate::layout::{self, STATE_FORMAT};
+use crate::layout;
 use crate::lead::{Lead, NEVER, Standing};
 use crate::lead_key::LeadKey;
 use crate::merge;
@@ -168,7 +168,7 @@ impl Work {
                     let view = View { plan, lead, at_ms, now: &scratch.reading };
                     out.push(explain::merged_into(&view, root.as_str(), lead.seq, of));
                     evidence::prune(&mut lead.evidence, &plan.slots, lead.last_ms);
-                    scratch.encoding.encode(plan, lead);
+                    scratch.encoding.encode(plan, active.format, lead);
                     state.clone_from(&scratch.encoding.bytes);
                 }
                 touched
@@ -190,7 +190,7 @@ impl Work {
             from: Text::from(lead_id),
             arrival_ms: link.arrival_ms,
             epoch: active.epoch,
-            format: STATE_FORMAT,
+            format: active.format,
             state: Cow::Owned(state),
         };
         self.send(root.as_str(), &ActivityRecord::Transfer(transfer));
@@ -226,7 +226,7 @@ impl Work {
         let mut absorbed = Lead::default();
         let has_life = !transfer.state.is_empty();
         if has_life {
-            if transfer.format != STATE_FORMAT {
+            if !layout::is_known(transfer.format) {
                 return Err(Refused::State(StateError::Format { format: transfer.format }));
             }
             let was = active.plan_of(transfer.epoch)?;

@@ -1,32 +1,34 @@
 //! The bytes of a lead: what the changelog holds and what the committed base keeps in memory.
 //!
-//! One flat little-endian layout, format 1. Instants take six bytes (ms, ±2⁴⁷; the two ends stand for "never").
+//! One flat little-endian layout, formats 1 and 2. Instants take six bytes (ms, ±2⁴⁷; the two ends stand for "never").
+//! What stands as `n` is a count or a place: one byte in a narrow lead, two in a wide one. Format 2 is narrow unless it
+//! is flagged, which it is where anything would not fit; format 1 is wide. Nothing else is different.
 //!
 //! ```text
-//! header   kind u8 · format u8 · flags u16 · epoch u32 · deadline · born · last · seq u32 · stage u16
-//!          · id bytes u16 · counts u16 × 9                                                            52 bytes
+//! header   kind u8 · format u8 · flags u16 · epoch u32 · deadline · born · last · seq u32 · stage n
+//!          · id bytes n · counts n × 9                                                          41 or 52 bytes
 //! id       the lead id
 //! then, each if flagged: accepted (if not last) · floor · known since · stage since (if not born)
 //!          · erased                                                                                  6 each
 //! visit    number u32 · pages u32 · start · last, then if flagged: gap · session u64                  20 to 34
 //! then, each if flagged:
 //! stay     since · handed over u8                                                                     7
-//! clock    stage u16 · start · steps u8 · answered u8                                                 10
+//! clock    stage n · start · steps u8 · answered u8                                                   9, 10
 //! value    millionths i64                                                                             8
-//! touch    first, last: t · id u64 · which texts u8 · for each: bytes u8 · text                       15 + n
-//! ids      absorbed ids u8 · for each: bytes u16 · id                                                 1 + n
-//! rare     counts u8 × 6 · cool-downs, holds: stage u16 · until · clears: score u16 · t
-//!          · verdicts, audiences: place u16 · alerts: place u16 · on u8 · fired                       6 + n
+//! touch    first, last: t · id u64 · which texts u8 · for each: bytes u8 · text                       15 + …
+//! ids      absorbed ids u8 · for each: bytes u16 · id                                                 1 + …
+//! rare     counts u8 × 6 · cool-downs, holds: stage n · until · clears: score n · t
+//!          · verdicts, audiences: place n · alerts: place n · on u8 · fired                           6 + …
 //! then, in the order of the counts:
-//! latch    stage u16 · since                                                                          8
-//! fact     fact u16 · ttl u8 · t                                                                      9
-//! octave   slot u16 · age in octaves at `last` u8 · weight u64                                        11
-//! event    t · id u64 · set u16                                                                       16
-//! set      rules u16 · rule u16 …                                                                     2 + 2n
-//! key      rule u16 · key u64 · place of its event u16, FFFF for one no longer remembered             12
+//! latch    stage n · since                                                                            7, 8
+//! fact     fact n · ttl u8 · t                                                                        8, 9
+//! octave   slot n · age in octaves at `last` u8 · weight u64                                          10, 11
+//! event    t · id u64 · set n                                                                         15, 16
+//! set      rules n · rule n …                                                                         1 + …, 2 + …
+//! key      rule n · key u64 · place of its event n, all bits set for one no longer remembered         10, 12
 //! stray    t · id u64, for each such key                                                              14
-//! summed   place among the keys u16 · millionths i64                                                  10
-//! trait    trait u16 · t · id u64 · tag u8 · value                                                    17 + n
+//! summed   place among the keys n · millionths i64                                                    9, 10
+//! trait    trait n · t · id u64 · tag u8 · value                                                      16 + …, 17 + …
 //! stub     bytes u16 · the id that it was merged into; only there, and nothing else
 //! history  bytes, their number being the last of the counts
 //! ```
@@ -41,14 +43,15 @@ use crate::lead::{Key, Lead, NEVER, Standing, TraitValue};
 use crate::plan::Plan;
 use reader::Reader;
 
-/// The version of this layout.
-pub const STATE_FORMAT: u16 = 1;
+/// The newest version of this layout. All from 1 on are read; which one is written, the switch of the active model says.
+pub const STATE_FORMAT: u16 = 2;
 
 const KIND_LEAD: u8 = 0;
 const KIND_STUB: u8 = 1;
 const KIND_ERASED: u8 = 2;
 const KIND_SUPPRESSED: u8 = 3;
-const HEADER_BYTES: usize = 52;
+/// What stands before the stage, the id's length and the counts.
+const HEAD_BYTES: usize = 30;
 const COUNTS: usize = 9;
 const HAS_VISIT: u16 = 1;
 const HAS_SESSION: u16 = 1 << 1;
@@ -65,9 +68,12 @@ const HAS_LAST_TOUCH: u16 = 1 << 11;
 const HAS_RARE: u16 = 1 << 12;
 const HAS_ERASED: u16 = 1 << 13;
 const HAS_IDS: u16 = 1 << 14;
+const IS_WIDE: u16 = 1 << 15;
 
-/// In place of an event: it is not remembered any more, or a visit's beginning.
+/// In place of an event: it is not remembered any more, or a visit's beginning. One byte of it is all bits set as well.
 const STRAY: u16 = u16::MAX;
+/// The largest count of a narrow lead.
+const NARROW: usize = 254;
 const LATEST: i64 = (1 << 47) - 1;
 const EARLIEST: i64 = -(1 << 47);
 
@@ -82,23 +88,35 @@ pub(crate) struct Header<'a> {
 
 /// Reads a lead's header.
 pub(crate) fn header(bytes: &[u8]) -> Result<Header<'_>, StateError> {
-    let mut reader = Reader { bytes, at: 0 };
+    let mut reader = Reader { bytes, at: 0, is_wide: false };
     let kind = reader.u8()?;
-    let format = u16::from(reader.u8()?);
-    if format != STATE_FORMAT {
-        return Err(StateError::Format { format });
+    let format = reader.u8()?;
+    if !is_known(format.into()) {
+        return Err(StateError::Format { format: format.into() });
     }
     if kind > KIND_SUPPRESSED {
         return Err(StateError::Kind { kind });
     }
-    reader.u16()?;
+    reader.is_wide = is_wide(format, reader.u16()?);
     let epoch = reader.u32()?;
     let deadline_ms = reader.instant()?;
-    reader.at = HEADER_BYTES - 2 * COUNTS - 2;
-    let id_bytes = usize::from(reader.u16()?);
-    reader.at = HEADER_BYTES;
+    reader.at = HEAD_BYTES;
+    reader.number()?;
+    let id_bytes = usize::from(reader.number()?);
+    for _ in 0..COUNTS {
+        reader.number()?;
+    }
     let lead_id = std::str::from_utf8(reader.take(id_bytes)?).map_err(|_| StateError::Text)?;
     Ok(Header { deadline_ms, epoch, lead_id })
+}
+
+/// Whether this version reads a format.
+pub(crate) fn is_known(format: u16) -> bool {
+    (1..=STATE_FORMAT).contains(&format)
+}
+
+fn is_wide(format: u8, flags: u16) -> bool {
+    format == 1 || flags & IS_WIDE != 0
 }
 
 /// Whether the bytes are a lead's, and not what is left of one.
@@ -114,19 +132,20 @@ pub(crate) struct Encoding {
     places: Vec<Option<u16>>,
     /// The sets in use, in the order of their first use.
     used: Vec<u16>,
+    is_wide: bool,
 }
 
 impl Encoding {
     /// Encodes a lead whose evidence has been pruned at its `last_ms`.
-    pub(crate) fn encode(&mut self, plan: &Plan, lead: &Lead) {
+    pub(crate) fn encode(&mut self, plan: &Plan, format: u16, lead: &Lead) {
         self.bytes.clear();
         self.order_sets(lead);
-        self.header(lead);
+        self.header(plan, format, lead);
         self.visit(lead);
         self.sales(lead);
         if !lead.ids.is_empty() {
             self.bytes.push(lead.ids.len() as u8);
-            lead.ids.iter().for_each(|id| self.text(id));
+            lead.ids.iter().for_each(|id| encode_text(id, &mut self.bytes));
         }
         self.rare(lead);
         self.stages(plan, lead);
@@ -139,13 +158,8 @@ impl Encoding {
         }
         self.bytes.extend(&lead.history.0);
         if let Standing::MergedInto(parent) = &lead.standing {
-            self.text(parent);
+            encode_text(parent, &mut self.bytes);
         }
-    }
-
-    fn text(&mut self, text: &str) {
-        self.number(text.len() as u16);
-        self.bytes.extend(text.as_bytes());
     }
 
     fn order_sets(&mut self, lead: &Lead) {
@@ -163,21 +177,13 @@ impl Encoding {
         }
     }
 
-    fn header(&mut self, lead: &Lead) {
+    fn header(&mut self, plan: &Plan, format: u16, lead: &Lead) {
         let kind = match &lead.standing {
             Standing::Alive => KIND_LEAD,
             Standing::MergedInto(_) => KIND_STUB,
             Standing::Erased { is_suppressed: false } => KIND_ERASED,
             Standing::Erased { is_suppressed: true } => KIND_SUPPRESSED,
         };
-        self.bytes.extend([kind, STATE_FORMAT as u8]);
-        self.number(flags(lead));
-        self.bytes.extend(lead.epoch.to_le_bytes());
-        self.instant(lead.deadline_ms);
-        self.instant(lead.born_ms);
-        self.instant(lead.last_ms);
-        self.bytes.extend(lead.seq.to_le_bytes());
-        self.number(lead.stage);
         let counts = [
             lead.id.len(),
             lead.latches.len(),
@@ -190,6 +196,17 @@ impl Encoding {
             lead.traits.len(),
             lead.history.0.len(),
         ];
+        self.is_wide = format == 1 || plan.is_wide || counts.iter().any(|count| *count > NARROW);
+        self.bytes.extend([kind, format as u8]);
+        let wide = if format > 1 && self.is_wide { IS_WIDE } else { 0 };
+        self.bytes.extend((flags(lead) | wide).to_le_bytes());
+        self.bytes.extend(lead.epoch.to_le_bytes());
+        self.instant(lead.deadline_ms);
+        self.instant(lead.born_ms);
+        self.instant(lead.last_ms);
+        self.bytes.extend(lead.seq.to_le_bytes());
+        debug_assert_eq!(self.bytes.len(), HEAD_BYTES, "what `header` skips");
+        self.number(lead.stage);
         for count in counts {
             // Bounded far below 2¹⁶ by the model's bound on a lead's bytes (S20).
             debug_assert!(count < usize::from(STRAY), "bounded by the model");
@@ -323,8 +340,13 @@ impl Encoding {
         }
     }
 
+    /// A count or a place.
     fn number(&mut self, number: u16) {
-        self.bytes.extend(number.to_le_bytes());
+        if self.is_wide {
+            self.bytes.extend(number.to_le_bytes());
+        } else {
+            self.bytes.push(number as u8);
+        }
     }
 
     fn long(&mut self, long: u64) {
@@ -339,18 +361,19 @@ impl Encoding {
 /// Reads a lead's bytes back into `lead`; `plan` is that of the lead's epoch. After an error `lead` is of no use.
 pub(crate) fn decode(plan: &Plan, bytes: &[u8], lead: &mut Lead) -> Result<(), StateError> {
     let lead_id = header(bytes)?.lead_id;
-    let mut reader = Reader { bytes, at: 2 };
-    let flags = reader.u16()?;
+    let mut reader = Reader { bytes, at: 1, is_wide: false };
+    let (format, flags) = (reader.u8()?, reader.u16()?);
+    reader.is_wide = is_wide(format, flags);
     lead.begin(lead_id, 0, reader.u32()?);
     lead.deadline_ms = reader.instant()?;
     lead.born_ms = reader.instant()?;
     lead.last_ms = reader.instant()?;
     lead.seq = reader.u32()?;
     lead.stage = reader.place("stage", plan.model.stages.len())?;
-    reader.u16()?;
+    reader.number()?;
     let mut counts = [0; COUNTS];
     for count in &mut counts {
-        *count = usize::from(reader.u16()?);
+        *count = usize::from(reader.number()?);
     }
     reader.take(lead_id.len())?;
     let mut flagged = |flag: u16| if flags & flag != 0 { reader.instant().map(Some) } else { Ok(None) };
@@ -432,8 +455,7 @@ fn encode_value(value: &TraitValue, out: &mut Vec<u8>) {
         }
         TraitValue::Text(text) => {
             out.push(2);
-            out.extend((text.len() as u16).to_le_bytes());
-            out.extend(text.as_bytes());
+            encode_text(text, out);
         }
         TraitValue::List(list) => {
             out.push(3);
@@ -441,4 +463,9 @@ fn encode_value(value: &TraitValue, out: &mut Vec<u8>) {
             list.0.iter().for_each(|element| encode_value(element, out));
         }
     }
+}
+
+fn encode_text(text: &str, out: &mut Vec<u8>) {
+    out.extend((text.len() as u16).to_le_bytes());
+    out.extend(text.as_bytes());
 }

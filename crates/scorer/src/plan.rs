@@ -64,6 +64,8 @@ pub(crate) struct Plan {
     pub(crate) rest: Rest,
     /// Whether opening a visit can count in any rule.
     pub(crate) visit_rules: bool,
+    /// Whether a place in one of the model's lists may need two bytes.
+    pub(crate) is_wide: bool,
     properties: HashMap<String, PropertyIx, FixedState>,
     record_traits: HashMap<String, RecordTraitIx, FixedState>,
 }
@@ -141,7 +143,6 @@ impl Plan {
         let caps = caps.filter_map(|(ix, verdict)| Some((ix as u16, verdict.cap_stage?.0))).collect();
         Plan {
             rest: Rest::new(&model, &slots),
-            slots,
             slot_rules,
             rule_slots,
             rule_keys: model.rules.iter().map(key_use).collect(),
@@ -165,9 +166,11 @@ impl Plan {
                 .filter(|&s| model.stages[s].overrides)
                 .map(|s| s as u16)
                 .collect(),
+            is_wide: model.has_wide_places(),
             visit_rules: !model.events.rules(VISIT_STARTED).is_empty(),
             properties: names(&model.properties, PropertyIx),
             record_traits: names(&model.record_traits, RecordTraitIx),
+            slots,
             model,
         }
     }

@@ -11,7 +11,7 @@ use ripen_records::{ActivityRecord, Decision, Field, Switch};
 use crate::convert::Mapping;
 use crate::error::{FilterReason, Refused, StateError};
 use crate::identity::Sent;
-use crate::layout::{self, STATE_FORMAT};
+use crate::layout;
 use crate::lead_key::{Base, LeadKey, new_base};
 use crate::meta::{self, Meta};
 use crate::plan::Plan;
@@ -55,6 +55,8 @@ pub(crate) struct Active {
     pub(crate) older: Vec<Older>,
     /// Whether all leads of this partition stand under the active model.
     pub(crate) is_swept: bool,
+    /// The format that leads are written in: the newest one that a switch has named.
+    pub(crate) format: u16,
 }
 
 /// A model that held before.
@@ -67,8 +69,8 @@ pub(crate) struct Older {
 }
 
 impl Active {
-    fn new(epoch: u32, plan: Arc<Plan>, switched_ms: i64) -> Active {
-        Active { epoch, plan, switched_ms, older: Vec::new(), is_swept: true }
+    fn new(epoch: u32, plan: Arc<Plan>, switched_ms: i64, format: u16) -> Active {
+        Active { epoch, plan, switched_ms, older: Vec::new(), is_swept: true, format }
     }
 
     /// The model that a lead of this epoch was written under.
@@ -97,7 +99,11 @@ impl Active {
             plan: Arc::clone(was),
             mapping: Arc::new(Mapping::new(was, &plan)),
         });
-        Active { older: older.collect(), is_swept: false, ..Active::new(epoch, plan, switched_ms) }
+        Active {
+            older: older.collect(),
+            is_swept: false,
+            ..Active::new(epoch, plan, switched_ms, self.format)
+        }
     }
 }
 
@@ -240,8 +246,8 @@ impl Shard {
     /// # Errors
     /// The state was written under other models, or under none.
     pub fn set_models(&mut self, models: &[Arc<Model>]) -> Result<(), StateError> {
-        let (epochs, switched_ms) = match &self.restored {
-            Some(meta) if !meta.epochs.is_empty() => (meta.epochs.clone(), meta.switched_ms),
+        let (epochs, switched_ms, format) = match &self.restored {
+            Some(meta) if !meta.epochs.is_empty() => (meta.epochs.clone(), meta.switched_ms, meta.format),
             _ => {
                 let given = models.last().map(|model| model.hash.clone()).unwrap_or_default();
                 return Err(StateError::Model { written: String::new(), given });
@@ -254,7 +260,7 @@ impl Shard {
                     given: models.get(ix).map(|model| model.hash.clone()).unwrap_or_default(),
                     written: hash,
                 })?;
-            active = Some(next(active.as_ref(), epoch, Arc::clone(model), switched_ms));
+            active = Some(next(active.as_ref(), epoch, Arc::clone(model), switched_ms, format));
         }
         self.active = active;
         self.work.forget_pages();
@@ -277,7 +283,8 @@ impl Shard {
         can_switch(switch, &model)?;
         self.work.forget_pages();
         self.work.forget_stale();
-        self.active = Some(next(self.active.as_ref(), switch.epoch, model, switch.at_ms));
+        self.active =
+            Some(next(self.active.as_ref(), switch.epoch, model, switch.at_ms, switch.state_format));
         Ok(())
     }
 
@@ -352,6 +359,11 @@ impl Shard {
         }
     }
 
+    /// The format that leads are written in: the newest one that a switch has named, and before any switch the oldest.
+    pub fn state_format(&self) -> u16 {
+        self.active.as_ref().map_or(1, |active| active.format)
+    }
+
     /// The partition's own state: clock, epochs, model hashes.
     pub fn meta(&self) -> Vec<u8> {
         let epochs = self.active.iter().flat_map(|active| {
@@ -359,6 +371,7 @@ impl Shard {
             older.chain([(active.epoch, active.plan.model.hash.clone())])
         });
         meta::encode(&Meta {
+            format: self.state_format(),
             clock_ms: self.work.clock_ms,
             switched_ms: self.active.as_ref().map_or(0, |active| active.switched_ms),
             epochs: epochs.collect(),
@@ -445,7 +458,7 @@ impl Shard {
 /// # Errors
 /// Semantics of another version, a state format of a newer one, or another model than named.
 pub fn can_switch(switch: &Switch<'_>, model: &Model) -> Result<(), Refused> {
-    if switch.semantics != SEMANTICS || switch.state_format > STATE_FORMAT {
+    if switch.semantics != SEMANTICS || !layout::is_known(switch.state_format) {
         let Switch { semantics, state_format, .. } = *switch;
         return Err(Refused::SwitchVersion { semantics, state_format });
     }
@@ -461,9 +474,9 @@ fn check_timestamp(timestamp_ms: i64) -> Result<(), Refused> {
     if within { Ok(()) } else { Err(Refused::Timestamp { timestamp_ms }) }
 }
 
-/// The model that follows.
-fn next(active: Option<&Active>, epoch: u32, model: Arc<Model>, switched_ms: i64) -> Active {
-    match active {
+/// The model that follows, and the format if it is newer.
+fn next(active: Option<&Active>, epoch: u32, model: Arc<Model>, switched_ms: i64, format: u16) -> Active {
+    let mut next = match active {
         // The same model again: leads need nothing.
         Some(active) if active.plan.model.hash == model.hash => {
             active.replaced_by(epoch.max(active.epoch), Arc::clone(&active.plan), active.switched_ms)
@@ -472,6 +485,8 @@ fn next(active: Option<&Active>, epoch: u32, model: Arc<Model>, switched_ms: i64
         Some(active) => {
             active.replaced_by(epoch.max(active.epoch + 1), Arc::new(Plan::new(model)), switched_ms)
         }
-        None => Active::new(epoch, Arc::new(Plan::new(model)), switched_ms),
-    }
+        None => Active::new(epoch, Arc::new(Plan::new(model)), switched_ms, format),
+    };
+    next.format = next.format.max(format);
+    next
 }

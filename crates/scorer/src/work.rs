@@ -432,7 +432,7 @@ impl Work {
             if lead.erased_ms.saturating_add(ERASURE_MS) < lead.last_ms {
                 lead.erased_ms = NEVER;
             }
-            encoding.encode(plan, lead);
+            encoding.encode(plan, active.format, lead);
             write(&lead.id, Some(&encoding.bytes));
             self.sealed.push((touched.key, Some(encoding.bytes.as_slice().into())));
         }

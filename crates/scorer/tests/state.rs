@@ -1,9 +1,13 @@
-//! State format 1, byte for byte: what was written once must be read for ever, so other bytes are another format, with a
-//! number of its own and a reader for this one.
+//! State formats, byte for byte: what was written once must be read for ever, so other bytes are another format, with a
+//! number of its own and a reader for the older ones. Which one is written, the newest switch says.
 
 mod story;
 
-use expect_test::expect;
+use std::sync::Arc;
+
+use expect_test::{Expect, expect};
+use ripen_model::Model;
+use ripen_records::Switch;
 use ripen_scorer::{STATE_FORMAT, Shard};
 
 const MODEL: &str = r#"
@@ -33,27 +37,121 @@ fn records(shard: &mut Shard) -> Vec<(String, Vec<u8>)> {
     records
 }
 
-#[test]
-fn the_bytes_of_format_1_do_not_change() {
-    let model = story::model(MODEL);
-    let (mut shard, mut out) = (story::shard(&model), Vec::new());
-    for step in story::steps(STORY) {
-        let _ = story::apply(&mut shard, &step, &mut out);
+/// A switch to the model that names this state format.
+fn switch(model: &Model, epoch: u32, state_format: u16) -> Switch<'static> {
+    Switch { state_format, ..story::switch_to(model, epoch) }
+}
+
+fn tell(shard: &mut Shard, story: &str) {
+    for step in story::steps(story) {
+        let _ = story::apply(shard, &step, &mut Vec::new());
     }
+}
+
+/// A shard with the records and the meta record of another.
+fn restored(records: &[(String, Vec<u8>)], meta: &[u8], model: &Arc<Model>) -> Shard {
+    let mut shard = Shard::new();
+    for (id, bytes) in records {
+        shard.restore_lead(id, bytes).expect("the format is read");
+    }
+    shard.restore_meta(meta).expect("and so is the meta record");
+    let models = vec![Arc::clone(model); shard.restored_models().len()];
+    shard.set_models(&models).expect("the same model");
+    shard
+}
+
+/// What the story leaves behind under a switch that names the format.
+fn check(format: u16, expect: &Expect) {
+    let model = story::model(MODEL);
+    let mut shard = story::shard_by(&model, &switch(&model, 1, format));
+    tell(&mut shard, STORY);
     let records = records(&mut shard);
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let lines: Vec<String> = records.iter().map(|(id, bytes)| format!("{id} {}", hex(bytes))).collect();
-    expect![[r#"
-        anon:a 010100000100000080a30898a3010018748b9b0180e3188c9b010000000000000600000000000000000000000000000000000000616e6f6e3a610600757365723a31
-        user:1 00015540010000006c98f0939b010018748b9b0100d24f8c9b010100000002000600020001000300040002000400000000002a00757365723a3180e3188c9b0180e3188c9b01040000000100000000d24f8c9b0100d24f8c9b0100dd6d000000010600616e6f6e3a61010000f5e18b9b01020080e3188c9b0100000000f5e18b9b010000003006da260300000001000000000000030000000200002ef9380f010000000018748b9b0155a2ba7e9f6dc22500008006ab8b9b012ee466306772139c000000f5e18b9b01363fddba2bcd1d67010000d24f8c9b01185db00e3b085ce8000001000000010001000000f3a02f0d9fa81c23000000006940725605be502503000000e260de951fa450ee01000100000000000000000002009f6dc2250018748b9b01fe022f616772139c8006ab8b9b01fe022f623b085ce800d24f8c9b01fe022f63"#]].assert_eq(&lines.join("\n"));
-    let mut again = Shard::new();
-    for (id, bytes) in &records {
-        again.restore_lead(id, bytes).expect("format 1 is read");
-    }
-    again.restore_meta(&shard.meta()).expect("and so is the meta record");
-    again.set_models(&[model]).expect("the same model");
+    expect.assert_eq(&lines.join("\n"));
+    let again = restored(&records, &shard.meta(), &model);
+    assert_eq!(again.state_format(), format);
     let at_ms = story::START_MS + 86_400_000;
     assert_eq!(again.lead("user:1", at_ms), shard.lead("user:1", at_ms));
     assert!(again.lead("user:1", at_ms).expect("readable").is_some_and(|lead| lead.stage == "hot"));
-    assert_eq!(STATE_FORMAT, 1, "keep this test for format 1, and write one for the new format");
+}
+
+#[test]
+fn the_bytes_of_format_1_do_not_change() {
+    check(
+        1,
+        &expect![[r#"
+            anon:a 010100000100000080a30898a3010018748b9b0180e3188c9b010000000000000600000000000000000000000000000000000000616e6f6e3a610600757365723a31
+            user:1 00015540010000006c98f0939b010018748b9b0100d24f8c9b010100000002000600020001000300040002000400000000002a00757365723a3180e3188c9b0180e3188c9b01040000000100000000d24f8c9b0100d24f8c9b0100dd6d000000010600616e6f6e3a61010000f5e18b9b01020080e3188c9b0100000000f5e18b9b010000003006da260300000001000000000000030000000200002ef9380f010000000018748b9b0155a2ba7e9f6dc22500008006ab8b9b012ee466306772139c000000f5e18b9b01363fddba2bcd1d67010000d24f8c9b01185db00e3b085ce8000001000000010001000000f3a02f0d9fa81c23000000006940725605be502503000000e260de951fa450ee01000100000000000000000002009f6dc2250018748b9b01fe022f616772139c8006ab8b9b01fe022f623b085ce800d24f8c9b01fe022f63"#]],
+    );
+}
+
+#[test]
+fn the_bytes_of_format_2_do_not_change() {
+    check(
+        2,
+        &expect![[r#"
+        anon:a 010200000100000080a30898a3010018748b9b0180e3188c9b01000000000006000000000000000000616e6f6e3a610600757365723a31
+        user:1 00025540010000006c98f0939b010018748b9b0100d24f8c9b0101000000020602010304020400002a757365723a3180e3188c9b0180e3188c9b01040000000100000000d24f8c9b0100d24f8c9b0100dd6d000000010600616e6f6e3a610100f5e18b9b010280e3188c9b01000000f5e18b9b0100003006da26030000000100000000000300000002002ef9380f010000000018748b9b0155a2ba7e9f6dc225008006ab8b9b012ee466306772139c0000f5e18b9b01363fddba2bcd1d670100d24f8c9b01185db00e3b085ce8000100010100f3a02f0d9fa81c2300006940725605be50250300e260de951fa450ee01010000000000000000029f6dc2250018748b9b01fe022f616772139c8006ab8b9b01fe022f623b085ce800d24f8c9b01fe022f63"#]],
+    );
+    assert_eq!(STATE_FORMAT, 2, "keep this test for format 2, and write one for the new format");
+}
+
+/// The format that a record says it is in.
+fn formats(records: &[(String, Vec<u8>)]) -> Vec<u8> {
+    records.iter().map(|(_, bytes)| bytes[1]).collect()
+}
+
+#[test]
+fn the_older_format_is_written_until_a_switch_names_the_newer_one() {
+    let model = story::model(MODEL);
+    let mut older = story::shard_by(&model, &switch(&model, 1, 1));
+    tell(&mut older, STORY);
+    let written = records(&mut older);
+    older.commit();
+    // As after an upgrade of the program: the state is the older one's.
+    let mut shard = restored(&written, &older.meta(), &model);
+    tell(&mut shard, "5h page_view /d lead=user:1 id=d");
+    assert_eq!(formats(&records(&mut shard)), [1], "an older program may still have to read it");
+    shard.commit();
+    shard.switch(&switch(&model, 2, 2), Arc::clone(&model)).expect("the same model again");
+    tell(&mut shard, "6h page_view /e lead=user:1 id=e");
+    let newer = records(&mut shard);
+    assert_eq!(formats(&newer), [2]);
+    assert_eq!(shard.state_format(), 2);
+    shard.commit();
+    // Leads of both formats side by side; and a switch by an older program takes nothing back.
+    let both = [written.iter().filter(|(id, _)| id == "anon:a").cloned().collect(), newer].concat();
+    assert_eq!(formats(&both), [1, 2]);
+    let mut shard = restored(&both, &shard.meta(), &model);
+    shard.switch(&switch(&model, 3, 1), Arc::clone(&model)).expect("an older program's");
+    tell(&mut shard, "7h page_view /f lead=user:1 id=f");
+    assert_eq!(formats(&records(&mut shard)), [2]);
+    tell(
+        &mut older,
+        "5h page_view /d lead=user:1 id=d; 6h page_view /e lead=user:1 id=e; 7h page_view /f lead=user:1 id=f",
+    );
+    let at_ms = story::START_MS + 86_400_000;
+    assert_eq!(shard.lead("user:1", at_ms), older.lead("user:1", at_ms), "the format decides nothing");
+}
+
+#[test]
+fn a_lead_of_more_than_fits_a_byte_is_read_as_it_was_written() {
+    let text =
+        MODEL.replace("max: 3", "max: 400").replace("version: 1}", "version: 1}\ntime: {remember: 400}");
+    let model = story::model(&text);
+    let shards = [1, 2].map(|format| {
+        let mut shard = story::shard_by(&model, &switch(&model, 1, format));
+        // Of 300 activities each is a key, and is remembered.
+        let many: Vec<String> = (0..300).map(|minute| format!("{minute}m page_view /{minute}")).collect();
+        tell(&mut shard, &many.join("\n"));
+        let written = records(&mut shard);
+        (written[0].1.len(), restored(&written, &shard.meta(), &model), shard)
+    });
+    let at_ms = story::START_MS + 86_400_000;
+    for (_, again, shard) in &shards {
+        assert_eq!(again.lead("anon:a", at_ms), shard.lead("anon:a", at_ms));
+        assert_eq!(again.lead("anon:a", at_ms), shards[0].2.lead("anon:a", at_ms));
+    }
+    assert_eq!(shards[0].0, shards[1].0, "both are wide");
 }

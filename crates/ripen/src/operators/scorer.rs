@@ -275,8 +275,12 @@ impl Operator for ScorerOperator {
         crate::metrics::set_leads(self.leads());
     }
 
-    fn state_format(&self) -> u16 {
+    fn newest_state_format(&self) -> u16 {
         STATE_FORMAT
+    }
+
+    fn state_format(&self, partition: i32) -> u16 {
+        self.shards.get(&partition).map_or(STATE_FORMAT, Shard::state_format)
     }
 
     fn assigned(&mut self, partition: i32) {

@@ -303,7 +303,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
         let operator_meta = meta.map(|meta| meta.operator.as_slice());
         let agreed = meta
             .map_or(Ok(()), |meta| {
-                readable(&changelog, meta, self.operator.state_format(), &self.config.application)
+                readable(&changelog, meta, self.operator.newest_state_format(), &self.config.application)
             })
             .and_then(|()| agree(&at, &changelog, committed, meta))
             .and_then(|start| self.operator.restored(at.partition, operator_meta).map(|()| start));

@@ -133,7 +133,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
             let mut changelog = Changelog::new(&mut self.out, topic, number);
             let mut meta = PartitionMeta {
                 next_offset: partition.position,
-                state_format: self.operator.state_format(),
+                state_format: self.operator.state_format(number),
                 application: self.config.application.clone(),
                 marker: marker.to_owned(),
                 operator: Vec::new(),

@@ -186,7 +186,7 @@ impl Operator for Counter {
         self.words.insert(key.to_vec());
     }
 
-    fn state_format(&self) -> u16 {
+    fn newest_state_format(&self) -> u16 {
         1
     }
 

@@ -19,6 +19,8 @@ use crate::touches::Touch;
 pub(super) struct Reader<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) at: usize,
+    /// Whether counts and places take two bytes.
+    pub(super) is_wide: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -62,8 +64,13 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// A count or a place.
+    pub(super) fn number(&mut self) -> Result<u16, StateError> {
+        if self.is_wide { self.u16() } else { self.u8().map(u16::from) }
+    }
+
     pub(super) fn place(&mut self, what: &'static str, len: usize) -> Result<u16, StateError> {
-        let ix = self.u16()?;
+        let ix = self.number()?;
         if usize::from(ix) < len { Ok(ix) } else { Err(StateError::Unknown { what, ix: u64::from(ix) }) }
     }
 
@@ -91,18 +98,19 @@ impl<'a> Reader<'a> {
             Ok(Remembered { t_ms: r.instant()?, id: r.u64()?, set: r.place("set", sets)? })
         })?;
         for _ in 0..sets {
-            let rules = self.u16()?;
+            let rules = self.number()?;
             lead.sets.0.push(rules);
             for _ in 0..rules {
-                let rule = self.u16()?;
+                let rule = self.number()?;
                 lead.sets.0.push(rule);
             }
         }
         let mut strays = 0;
+        let stray = if self.is_wide { STRAY } else { STRAY & 0xff };
         let events = &lead.remembered;
         self.fill(&mut lead.keys, keys, |r| {
-            let (rule, key, place) = (r.place("rule", rules.len())?, r.u64()?, r.u16()?);
-            if place == STRAY {
+            let (rule, key, place) = (r.place("rule", rules.len())?, r.u64()?, r.number()?);
+            if place == stray {
                 strays += 1;
                 return Ok(Key { rule, key, t_ms: NEVER, id: 0, summed: 0 });
             }

@@ -29,8 +29,13 @@ pub(crate) fn model(text: &str) -> Arc<Model> {
 
 /// A shard that has switched to the model.
 pub(crate) fn shard(model: &Arc<Model>) -> Shard {
+    shard_by(model, &switch_to(model, 1))
+}
+
+/// A shard that has switched to the model by this switch.
+pub(crate) fn shard_by(model: &Arc<Model>, switch: &Switch<'_>) -> Shard {
     let mut shard = Shard::new();
-    shard.switch(&switch_to(model, 1), Arc::clone(model)).expect("the first switch");
+    shard.switch(switch, Arc::clone(model)).expect("the first switch");
     shard.commit();
     shard
 }
