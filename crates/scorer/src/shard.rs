@@ -203,10 +203,11 @@ impl Shard {
     /// # Errors
     /// Bytes of another format, or of another lead.
     pub fn restore_lead(&mut self, lead_id: &str, value: &[u8]) -> Result<(), StateError> {
-        if layout::header(value)?.lead_id != lead_id {
+        let header = layout::header(value)?;
+        if header.lead_id != lead_id {
             return Err(StateError::OtherLead);
         }
-        self.work.put(LeadKey::of(lead_id), Some(value.into()));
+        self.work.restore(&header, value);
         Ok(())
     }
 

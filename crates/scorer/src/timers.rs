@@ -37,6 +37,40 @@ pub(crate) struct Timers {
     taken: Vec<Timer>,
 }
 
+/// The timers of leads as a changelog shows them one after the other; older versions of a lead leave theirs behind.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    timers: Vec<Reverse<Timer>>,
+    /// The oldest and the newest epoch.
+    epochs: Option<(u32, u32)>,
+    /// There were more than are tolerated.
+    are_too_many: bool,
+}
+
+impl Gathered {
+    /// Takes the timer of a lead that was written in `epoch`; `leads` counts those that are there.
+    pub(crate) fn add(&mut self, timer: Timer, epoch: u32, leads: impl FnOnce() -> usize) {
+        let (oldest, newest) = self.epochs.unwrap_or((epoch, epoch));
+        self.epochs = Some((oldest.min(epoch), newest.max(epoch)));
+        if self.are_too_many || !timer.is_due_ever() {
+            return;
+        }
+        // Where there is no room for another one, it is time to ask whether there should be.
+        let count = self.timers.len();
+        if count == self.timers.capacity() && outnumber(count, leads()) {
+            self.timers = Vec::new();
+            self.are_too_many = true;
+            return;
+        }
+        self.timers.push(Reverse(timer));
+    }
+
+    /// Whether every timer is here, and all were written in this epoch.
+    pub(crate) fn are_all_of(&self, epoch: u32) -> bool {
+        self.epochs == Some((epoch, epoch)) && !self.are_too_many
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Due {
     timer: Timer,
@@ -45,9 +79,9 @@ struct Due {
 }
 
 impl Timers {
-    /// Arms timers outside any transaction, for restoring.
-    pub(crate) fn restore(&mut self, timers: impl Iterator<Item = Timer>) {
-        self.committed = timers.filter(Timer::is_due_ever).map(Reverse).collect();
+    /// Arms timers outside any transaction, in place of all others.
+    pub(crate) fn replace(&mut self, gathered: Gathered) {
+        self.committed = gathered.timers.into();
         self.armed.clear();
         self.batch.clear();
         self.taken.clear();
@@ -105,7 +139,7 @@ impl Timers {
 
     /// Whether timers that nobody wants any more outnumber the leads. Only between transactions.
     pub(crate) fn wants_sweep(&self, leads: usize) -> bool {
-        self.committed.len() > 2 * leads + SLACK
+        outnumber(self.committed.len(), leads)
     }
 
     fn gather(&mut self, deadline_ms: i64, lead_id: impl Fn(LeadKey) -> Option<Box<str>>) {
@@ -134,6 +168,10 @@ impl Timers {
         all.sort_unstable();
         all
     }
+}
+
+fn outnumber(timers: usize, leads: usize) -> bool {
+    timers > 2 * leads + SLACK
 }
 
 impl Timer {
@@ -213,7 +251,12 @@ mod tests {
     fn what_is_never_due_is_not_kept() {
         let mut timers = Timers::default();
         timers.arm(timer(i64::MAX, "anon:a"));
-        timers.restore([timer(i64::MAX, "anon:b"), timer(4, "anon:b")].into_iter());
+        let mut gathered = Gathered::default();
+        for deadline_ms in [i64::MAX, 4] {
+            gathered.add(timer(deadline_ms, "anon:b"), 1, || 1);
+        }
+        assert!(gathered.are_all_of(1) && !gathered.are_all_of(2));
+        timers.replace(gathered);
         assert_eq!(timers.next_ms(), Some(4));
         assert_eq!(timers.all().len(), 1);
     }

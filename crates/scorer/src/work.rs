@@ -23,7 +23,7 @@ use crate::plan::Plan;
 use crate::scores::Reading;
 use crate::shard::{Active, Applied, Budget};
 use crate::stages::{self, Happened, Occasion};
-use crate::timers::{Timer, Timers};
+use crate::timers::{Gathered, Timer, Timers};
 use crate::view::{self, LeadView};
 use crate::visit;
 
@@ -48,6 +48,8 @@ pub(crate) struct Work {
     pub(crate) sent: Vec<Sent>,
     /// Leads that may still stand under an older model, the first one last; `None`: not looked for yet.
     stale: Option<Vec<LeadKey>>,
+    /// What restoring has shown so far.
+    gathered: Gathered,
 }
 
 /// Room that is used again and again.
@@ -87,7 +89,16 @@ impl Work {
             scratch: Scratch::default(),
             sent: Vec::new(),
             stale: None,
+            gathered: Gathered::default(),
         }
+    }
+
+    /// Takes a committed lead from the changelog, and its deadline with it.
+    pub(crate) fn restore(&mut self, header: &layout::Header<'_>, bytes: &[u8]) {
+        let key = LeadKey::of(header.lead_id);
+        let timer = Timer { deadline_ms: header.deadline_ms, key };
+        self.gathered.add(timer, header.epoch, || self.base.len());
+        self.put(key, Some(bytes.into()));
     }
 
     /// Replaces a lead's committed bytes; `None` removes them.
@@ -101,16 +112,28 @@ impl Work {
         self.alive += usize::from(is_alive);
     }
 
-    /// Arms the deadlines of all committed leads; whether all of them stand under the model of `epoch`.
+    /// Arms the deadlines of all restored leads; whether all of them stand under the model of `epoch`.
     pub(crate) fn arm_restored(&mut self, epoch: u32) -> Result<bool, StateError> {
-        let mut is_swept = true;
-        let timers = self.base.iter().map(|entry| {
+        let gathered = std::mem::take(&mut self.gathered);
+        // Older versions of leads may have stood under another model, or leave too many timers: one more look is needed.
+        if !gathered.are_all_of(epoch) {
+            return self.rearm(epoch);
+        }
+        self.timers.replace(gathered);
+        self.stale = Some(Vec::new());
+        Ok(true)
+    }
+
+    /// Arms the deadlines of all committed leads and no others; whether all of them stand under the model of `epoch`.
+    fn rearm(&mut self, epoch: u32) -> Result<bool, StateError> {
+        let (mut gathered, leads) = (Gathered::default(), self.base.len());
+        for entry in self.base.iter() {
             let header = layout::header(entry.value())?;
-            is_swept &= header.epoch == epoch;
-            Ok(Timer { deadline_ms: header.deadline_ms, key: *entry.key() })
-        });
-        let timers: Vec<Timer> = timers.collect::<Result<_, StateError>>()?;
-        self.timers.restore(timers.into_iter());
+            let timer = Timer { deadline_ms: header.deadline_ms, key: *entry.key() };
+            gathered.add(timer, header.epoch, || leads);
+        }
+        let is_swept = leads == 0 || gathered.are_all_of(epoch);
+        self.timers.replace(gathered);
         self.stale = is_swept.then(Vec::new);
         Ok(is_swept)
     }
@@ -452,7 +475,7 @@ impl Work {
         self.forget_stage();
         if self.timers.wants_sweep(self.base.len()) {
             // Committed bytes have been read before; a header that cannot be read keeps its timers unswept.
-            let _ = self.arm_restored(active.epoch);
+            let _ = self.rearm(active.epoch);
         }
     }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use expect_test::{Expect, expect};
 use ripen_model::Model;
-use ripen_records::Switch;
-use ripen_scorer::{STATE_FORMAT, Shard};
+use ripen_records::{ActivityRecord, Switch, Tick};
+use ripen_scorer::{Applied, Budget, STATE_FORMAT, Shard};
 
 const MODEL: &str = r#"
 apiVersion: ripen/v1
@@ -154,4 +154,35 @@ fn a_lead_of_more_than_fits_a_byte_is_read_as_it_was_written() {
         assert_eq!(again.lead("anon:a", at_ms), shards[0].2.lead("anon:a", at_ms));
     }
     assert_eq!(shards[0].0, shards[1].0, "both are wide");
+}
+
+/// Versions of leads are restored one after the other, as a changelog that has not been compacted shows them.
+#[test]
+fn older_versions_of_a_lead_change_nothing_but_what_they_cost() {
+    let model = story::model(MODEL);
+    let mut shard = story::shard(&model);
+    let mut versions = Vec::new();
+    for step in story::steps(STORY) {
+        let _ = story::apply(&mut shard, &step, &mut Vec::new());
+        versions.extend(records(&mut shard));
+        shard.commit();
+    }
+    let newest = versions.len();
+    assert!(newest > 4, "several versions of some leads");
+    let (mut out, at_ms) = (Vec::new(), story::START_MS + 20 * 86_400_000);
+    let mut cool = |shard: &mut Shard| {
+        let tick = ActivityRecord::Tick(Tick { wall_ms: at_ms });
+        out.clear();
+        let applied = shard.apply("", &tick, at_ms, &mut Budget::new(u32::MAX), &mut out);
+        assert_eq!(applied, Ok(Applied::Ticked));
+        out.clone()
+    };
+    // So often, there are more timers of older versions than are kept.
+    for times in [1, 3_000] {
+        let all: Vec<_> = std::iter::repeat_n(&versions, times).flatten().cloned().collect();
+        let mut again = restored(&all, &shard.meta(), &model);
+        let decisions = cool(&mut again);
+        assert_eq!(decisions, cool(&mut restored(&versions[newest - 1..], &shard.meta(), &model)));
+        assert!(!decisions.is_empty(), "the lead cools by itself");
+    }
 }
