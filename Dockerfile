@@ -14,6 +14,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /ripen /usr/local/bin/ripen
 COPY LICENSE /usr/share/doc/ripen/LICENSE
+# Leads in large pages where the kernel gives them on request: shorter pauses while memory grows, no other cost.
+ENV GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 USER nonroot
 EXPOSE 9464
 ENTRYPOINT ["/usr/local/bin/ripen"]
