@@ -6,7 +6,9 @@ mod toy;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ripen_harness::{Broker, shared_broker, topic_prefix};
+use ripen_harness::{
+    Broker, BrokerOptions, INIT_PRODUCER_ID, Mischief, Proxy, Rule, shared_broker, topic_prefix,
+};
 use ripen_runtime::kafka::admin::{self, Finding, TopicSpec};
 use ripen_runtime::kafka::{KafkaConfig, KafkaLog, MemberConfig, wall_clock_ms};
 use ripen_runtime::memory::partition_of;
@@ -297,6 +299,29 @@ fn a_deadline_is_met_by_a_tick() {
     let late_ms = wall_clock_ms() - at_ms;
     assert!((0..2_000).contains(&late_ms), "{late_ms} ms late");
     assert_eq!(contents(&topics, &topics.output), [format!("k1!{at_ms}"), "k1=1".to_owned()]);
+}
+
+#[test]
+fn a_start_waits_for_a_coordinator_that_does_not_answer() {
+    let proxy = Proxy::start(1);
+    let options = BrokerOptions { proxy_port: Some(proxy.port()), ..BrokerOptions::default() };
+    let (_broker, behind) = Broker::start_with(&options);
+    proxy.connect_to(behind);
+    // Longer than one call waits, which is ten seconds; what is sent again on another connection is answered.
+    let mischief = Mischief::Hang(Duration::from_secs(12));
+    proxy.misbehave(&[Rule { kind: Some(INIT_PRODUCER_ID), per_mille: 1_000, mischief }]);
+    let kafka = KafkaConfig { bootstrap: proxy.bootstrap(), ..KafkaConfig::default() };
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let topics = Topics::new("silent-");
+        let connected = scope.spawn(move || KafkaLog::connect(&kafka, &identity(&topics, "a")).map(drop));
+        while proxy.done() == 0 && !connected.is_finished() {
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        proxy.behave();
+        connected.join().expect("no panic").expect("it waits for longer than one call");
+    });
+    assert!(began.elapsed() >= Duration::from_secs(10), "the first call was answered");
 }
 
 #[test]

@@ -16,6 +16,8 @@ use crate::dice::Dice;
 pub const END_TXN: i16 = 26;
 /// Kafka's number of the request that puts offsets into a transaction.
 pub const TXN_OFFSET_COMMIT: i16 = 28;
+/// Kafka's number of the request with which a producer begins.
+pub const INIT_PRODUCER_ID: i16 = 22;
 /// Kafka's number of the request that writes records.
 pub const PRODUCE: i16 = 0;
 

@@ -22,6 +22,11 @@ use crate::record::TopicPartition;
 
 /// One transactional call; the worker repeats a call that timed out.
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+/// To begin waits for the end of a predecessor's transaction, and for a coordinator that is coming or moving: for so long
+/// at a time, and begins no new try after twice the transaction timeout.
+const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+const INIT_LIMIT_MS: i64 = 20_000;
+const INIT_PAUSE: Duration = Duration::from_millis(100);
 /// Acknowledgements are looked for this often at first (less often after many records: each takes longer than this to
 /// come), then at an eighth of the time that has passed, and for at most this long: less than the transaction timeout.
 const DRAIN_PAUSE: Duration = Duration::from_micros(200);
@@ -75,8 +80,14 @@ impl TransactionalProducer {
         let producer: BaseProducer<Quiet> = created(client.create_with_context(context.clone()))?;
         let producer = Arc::new(producer);
         let events = EventsThread::start(&producer)?;
-        let init = producer.init_transactions(Duration::from_secs(10));
-        init.map_err(|error| classify(Call::Recreate, &error))?;
+        let began_ms = wall_clock_ms();
+        while let Err(error) = producer.init_transactions(INIT_TIMEOUT) {
+            let error = classify(Call::Recreate, &error);
+            if error.class != ErrorClass::Retriable || wall_clock_ms() - began_ms >= INIT_LIMIT_MS {
+                return Err(error);
+            }
+            pause(INIT_PAUSE);
+        }
         Ok(TransactionalProducer { topics: TopicHandles::new(&producer), events, producer, context, sent: 0 })
     }
 
