@@ -3,13 +3,14 @@
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
-use ripen::activation::{ActiveModel, push_activation};
+use ripen::activation::push_switch;
 use ripen::operators::Models;
 use ripen_ingest::Format;
 use ripen_model::Model;
-use ripen_records::{ActivityRecord, Erase, Link, Text, Topics, encode_activity};
+use ripen_records::{ActivityRecord, Erase, Link, Switch, Text, Topics, encode_activity};
 use ripen_runtime::memory::MemoryTopic;
 use ripen_runtime::{Headers, OutRecord, Outbox, TimestampType, To};
+use ripen_scorer::{SEMANTICS, STATE_FORMAT};
 
 use crate::schedule::{Click, Id};
 
@@ -108,11 +109,17 @@ pub(crate) fn log_topics(topics: &Topics, partitions: i32) -> Vec<MemoryTopic> {
     ]
 }
 
-/// Appends what activating a model appends.
+/// Appends what activating a model appends. The first one is activated by a version that knows the oldest state format.
 pub(crate) fn activate(topics: &Topics, partitions: i32, which: usize, epoch: u32, now_ms: i64) -> Outbox {
     let mut out = Outbox::default();
-    let active = ActiveModel { hash: model(which).hash.clone(), epoch };
-    push_activation(&mut out, topics, &active, &model_text(which), partitions, now_ms);
+    let switch = Switch {
+        epoch,
+        model_hash: Text::from(model(which).hash.as_str()),
+        semantics: SEMANTICS,
+        state_format: if epoch == 1 { 1 } else { STATE_FORMAT },
+        at_ms: now_ms,
+    };
+    push_switch(&mut out, topics, &model_text(which), switch, partitions);
     out
 }
 

@@ -178,24 +178,29 @@ pub fn push_activation(
     partitions: i32,
     at_ms: i64,
 ) {
-    let epoch = active.epoch.to_string();
-    out.push(&OutRecord {
-        topic: &topics.models,
-        to: To::Partition(0),
-        key: Some(active.hash.as_bytes()),
-        value: Some(text.as_bytes()),
-        headers: Headers::new(&[(EPOCH_HEADER, Some(epoch.as_bytes()))]),
-        timestamp_ms: Some(at_ms),
-    });
-    let switch = ActivityRecord::Switch(Switch {
+    let switch = Switch {
         epoch: active.epoch,
         model_hash: Text::from(active.hash.as_str()),
         semantics: ripen_scorer::SEMANTICS,
         state_format: ripen_scorer::STATE_FORMAT,
         at_ms,
+    };
+    push_switch(out, topics, text, switch, partitions);
+}
+
+/// The same by a switch of any version: the model of its hash, and itself in each of `partitions`.
+pub fn push_switch(out: &mut Outbox, topics: &Topics, text: &str, switch: Switch<'_>, partitions: i32) {
+    let (epoch, at_ms) = (switch.epoch.to_string(), switch.at_ms);
+    out.push(&OutRecord {
+        topic: &topics.models,
+        to: To::Partition(0),
+        key: Some(switch.model_hash.as_bytes()),
+        value: Some(text.as_bytes()),
+        headers: Headers::new(&[(EPOCH_HEADER, Some(epoch.as_bytes()))]),
+        timestamp_ms: Some(at_ms),
     });
     let mut value = Vec::new();
-    encode_activity(&switch, &mut value).expect("a switch fits its schema");
+    encode_activity(&ActivityRecord::Switch(switch), &mut value).expect("a switch fits its schema");
     for partition in 0..partitions {
         out.push(&OutRecord {
             topic: &topics.activities,
