@@ -10,7 +10,7 @@ use ripen_model::Model;
 use ripen_records::{ActivityRecord, Erase, Link, Switch, Text, Topics, encode_activity};
 use ripen_runtime::memory::MemoryTopic;
 use ripen_runtime::{Headers, OutRecord, Outbox, TimestampType, To};
-use ripen_scorer::{SEMANTICS, STATE_FORMAT};
+use ripen_scorer::{OLDEST_STATE_FORMAT, SEMANTICS, STATE_FORMAT};
 
 use crate::schedule::{Click, Id};
 
@@ -116,7 +116,7 @@ pub(crate) fn activate(topics: &Topics, partitions: i32, which: usize, epoch: u3
         epoch,
         model_hash: Text::from(model(which).hash.as_str()),
         semantics: SEMANTICS,
-        state_format: if epoch == 1 { 1 } else { STATE_FORMAT },
+        state_format: if epoch == 1 { OLDEST_STATE_FORMAT } else { STATE_FORMAT },
         at_ms: now_ms,
     };
     push_switch(&mut out, topics, &model_text(which), switch, partitions);

@@ -130,7 +130,7 @@ impl Model {
         // A byte for each place and count, or two of them.
         let place = if self.has_wide_places() { 2 } else { 1 };
         // Header, a cookie's id, a visit without a session; what pages were about takes some 12 bytes.
-        let (header, id, visit, about) = (30 + 11 * place, 37, 20, 12);
+        let (header, id, visit, about) = (32 + 10 * place, 37, 20, 12);
         let page_rules =
             || self.file_rules().filter(|rule| !rule.points.is_empty() && self.looks_at_pages(rule));
         let scores: u64 = page_rules().map(|rule| rule.points.len() as u64).sum();
@@ -142,7 +142,7 @@ impl Model {
             + id
             + visit
             + ACTIVITIES * (14 + place + HISTORY_HEAD_BYTES + about)
-            + 2 * (place + place)
+            + 2 * (SET_BYTES + RULE_IN_SET_BYTES)
             + keys * (8 + 2 * place)
             + octaves * (9 + place);
         value + MEMORY_BYTES

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! header   kind u8 · format u8 · flags u16 · epoch u32 · deadline · born · last · seq u32 · stage n
-//!          · id bytes n · counts n × 9                                                          41 or 52 bytes
+//!          · id bytes n · counts n × 8, u16                                                     42 or 52 bytes
 //! id       the lead id
 //! then, each if flagged: accepted (if not last) · floor · known since · stage since (if not born)
 //!          · erased                                                                                  6 each
@@ -24,7 +24,7 @@
 //! fact     fact n · ttl u8 · t                                                                        8, 9
 //! octave   slot n · age in octaves at `last` u8 · weight u64                                          10, 11
 //! event    t · id u64 · set n                                                                         15, 16
-//! set      rules n · rule n …                                                                         1 + …, 2 + …
+//! set      rules u16 · rule u16 …, marked where a visit's beginning matched                           2 + 2 …
 //! key      rule n · key u64 · place of its event n, all bits set for one no longer remembered         10, 12
 //! stray    t · id u64, for each such key                                                              14
 //! summed   place among the keys n · millionths i64                                                    9, 10
@@ -43,8 +43,10 @@ use crate::lead::{Key, Lead, NEVER, Standing, TraitValue};
 use crate::plan::Plan;
 use reader::Reader;
 
-/// The newest version of this layout. All from 1 on are read; which one is written, the switch of the active model says.
+/// The newest version of this layout. Which one is written, the newest switch says.
 pub const STATE_FORMAT: u16 = 2;
+/// The oldest version that is read.
+pub const OLDEST_STATE_FORMAT: u16 = 1;
 
 const KIND_LEAD: u8 = 0;
 const KIND_STUB: u8 = 1;
@@ -52,7 +54,8 @@ const KIND_ERASED: u8 = 2;
 const KIND_SUPPRESSED: u8 = 3;
 /// What stands before the stage, the id's length and the counts.
 const HEAD_BYTES: usize = 30;
-const COUNTS: usize = 9;
+/// Without that of the history's bytes, which is always two bytes wide.
+const COUNTS: usize = 8;
 const HAS_VISIT: u16 = 1;
 const HAS_SESSION: u16 = 1 << 1;
 const HAS_GAP: u16 = 1 << 2;
@@ -106,13 +109,14 @@ pub(crate) fn header(bytes: &[u8]) -> Result<Header<'_>, StateError> {
     for _ in 0..COUNTS {
         reader.number()?;
     }
+    reader.u16()?;
     let lead_id = std::str::from_utf8(reader.take(id_bytes)?).map_err(|_| StateError::Text)?;
     Ok(Header { deadline_ms, epoch, lead_id })
 }
 
 /// Whether this version reads a format.
 pub(crate) fn is_known(format: u16) -> bool {
-    (1..=STATE_FORMAT).contains(&format)
+    (OLDEST_STATE_FORMAT..=STATE_FORMAT).contains(&format)
 }
 
 fn is_wide(format: u8, flags: u16) -> bool {
@@ -194,7 +198,6 @@ impl Encoding {
             lead.keys.len(),
             lead.keys.iter().filter(|key| key.summed != 0).count(),
             lead.traits.len(),
-            lead.history.0.len(),
         ];
         self.is_wide = format == 1 || plan.is_wide || counts.iter().any(|count| *count > NARROW);
         self.bytes.extend([kind, format as u8]);
@@ -212,6 +215,8 @@ impl Encoding {
             debug_assert!(count < usize::from(STRAY), "bounded by the model");
             self.number(count as u16);
         }
+        // Activities fill more bytes than any list has entries.
+        self.double(lead.history.0.len() as u16);
         self.bytes.extend(lead.id.as_bytes());
         if lead.accepted_ms != lead.last_ms {
             self.instant(lead.accepted_ms);
@@ -320,9 +325,10 @@ impl Encoding {
             self.number(self.places[usize::from(remembered.set)].unwrap_or(0));
         }
         for ix in 0..self.used.len() {
+            // Rules may be marked and stand there twice: more than are places of.
             let set = lead.sets.get(self.used[ix]);
-            self.number(set.len() as u16);
-            set.iter().for_each(|rule| self.number(*rule));
+            self.double(set.len() as u16);
+            set.iter().for_each(|rule| self.double(*rule));
         }
         let place = |key: &Key| lead.remembered.binary_search_by(|r| (r.t_ms, r.id).cmp(&key.order()));
         for key in &lead.keys {
@@ -343,10 +349,15 @@ impl Encoding {
     /// A count or a place.
     fn number(&mut self, number: u16) {
         if self.is_wide {
-            self.bytes.extend(number.to_le_bytes());
+            self.double(number);
         } else {
+            debug_assert!(usize::from(number) <= NARROW || number == STRAY, "{number} does not fit");
             self.bytes.push(number as u8);
         }
+    }
+
+    fn double(&mut self, number: u16) {
+        self.bytes.extend(number.to_le_bytes());
     }
 
     fn long(&mut self, long: u64) {
@@ -375,6 +386,7 @@ pub(crate) fn decode(plan: &Plan, bytes: &[u8], lead: &mut Lead) -> Result<(), S
     for count in &mut counts {
         *count = usize::from(reader.number()?);
     }
+    let history = usize::from(reader.u16()?);
     reader.take(lead_id.len())?;
     let mut flagged = |flag: u16| if flags & flag != 0 { reader.instant().map(Some) } else { Ok(None) };
     lead.accepted_ms = flagged(HAS_ACCEPTED)?.unwrap_or(lead.last_ms);
@@ -394,6 +406,7 @@ pub(crate) fn decode(plan: &Plan, bytes: &[u8], lead: &mut Lead) -> Result<(), S
         reader.rare(plan, lead)?;
     }
     reader.lists(plan, lead, counts)?;
+    lead.history.0.extend(reader.take(history)?);
     lead.standing = match bytes[0] {
         KIND_STUB => Standing::MergedInto(reader.text()?.into()),
         KIND_ERASED => Standing::Erased { is_suppressed: false },

@@ -41,7 +41,7 @@ mod work;
 
 pub use error::{FilterReason, Refused, StateError};
 pub use identity::Sent;
-pub use layout::STATE_FORMAT;
+pub use layout::{OLDEST_STATE_FORMAT, STATE_FORMAT};
 pub use lead_key::{Base, KeyHasher, LeadKey};
 pub use shard::{Applied, Budget, SEMANTICS, Shard, can_switch};
 pub use view::{LeadReader, LeadView};

@@ -11,7 +11,7 @@ use ripen_records::{ActivityRecord, Decision, Field, Switch};
 use crate::convert::Mapping;
 use crate::error::{FilterReason, Refused, StateError};
 use crate::identity::Sent;
-use crate::layout;
+use crate::layout::{self, OLDEST_STATE_FORMAT};
 use crate::lead_key::{Base, LeadKey, new_base};
 use crate::meta::{self, Meta};
 use crate::plan::Plan;
@@ -362,7 +362,7 @@ impl Shard {
 
     /// The format that leads are written in: the newest one that a switch has named, and before any switch the oldest.
     pub fn state_format(&self) -> u16 {
-        self.active.as_ref().map_or(1, |active| active.format)
+        self.active.as_ref().map_or(OLDEST_STATE_FORMAT, |active| active.format)
     }
 
     /// The partition's own state: clock, epochs, model hashes.

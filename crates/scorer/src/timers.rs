@@ -65,9 +65,10 @@ impl Gathered {
         self.timers.push(Reverse(timer));
     }
 
-    /// Whether every timer is here, and all were written in this epoch.
-    pub(crate) fn are_all_of(&self, epoch: u32) -> bool {
-        self.epochs == Some((epoch, epoch)) && !self.are_too_many
+    /// Whether every timer is here, all were written in this epoch, and not too many are of older versions of these
+    /// leads.
+    pub(crate) fn are_all_of(&self, epoch: u32, leads: usize) -> bool {
+        self.epochs == Some((epoch, epoch)) && !self.are_too_many && !outnumber(self.timers.len(), leads)
     }
 }
 
@@ -255,9 +256,29 @@ mod tests {
         for deadline_ms in [i64::MAX, 4] {
             gathered.add(timer(deadline_ms, "anon:b"), 1, || 1);
         }
-        assert!(gathered.are_all_of(1) && !gathered.are_all_of(2));
+        assert!(gathered.are_all_of(1, 1) && !gathered.are_all_of(2, 1));
         timers.replace(gathered);
         assert_eq!(timers.next_ms(), Some(4));
         assert_eq!(timers.all().len(), 1);
+    }
+
+    #[test]
+    fn timers_of_older_versions_are_given_up_when_they_outnumber_the_leads() {
+        let gathered = |versions: usize| {
+            let mut gathered = Gathered::default();
+            for deadline_ms in 0..versions {
+                gathered.add(timer(deadline_ms as i64, "anon:a"), 1, || 1);
+            }
+            gathered
+        };
+        assert!(gathered(SLACK + 2).are_all_of(1, 1));
+        // Room grows by doubling: so many still fit, but are too many in the end.
+        let some = gathered(SLACK + 3);
+        assert!(!some.are_too_many && !some.are_all_of(1, 1));
+        let many = gathered(10 * SLACK);
+        assert!(many.are_too_many && many.timers.capacity() == 0 && !many.are_all_of(1, usize::MAX / 4));
+        let mut two = gathered(1);
+        two.add(timer(1, "anon:b"), 2, || 1);
+        assert!(!two.are_all_of(1, 2) && !two.are_all_of(2, 2), "some may be of another model");
     }
 }

@@ -116,7 +116,7 @@ impl Work {
     pub(crate) fn arm_restored(&mut self, epoch: u32) -> Result<bool, StateError> {
         let gathered = std::mem::take(&mut self.gathered);
         // Older versions of leads may have stood under another model, or leave too many timers: one more look is needed.
-        if !gathered.are_all_of(epoch) {
+        if !gathered.are_all_of(epoch, self.base.len()) {
             return self.rearm(epoch);
         }
         self.timers.replace(gathered);
@@ -132,7 +132,7 @@ impl Work {
             let timer = Timer { deadline_ms: header.deadline_ms, key: *entry.key() };
             gathered.add(timer, header.epoch, || leads);
         }
-        let is_swept = leads == 0 || gathered.are_all_of(epoch);
+        let is_swept = leads == 0 || gathered.are_all_of(epoch, leads);
         self.timers.replace(gathered);
         self.stale = is_swept.then(Vec::new);
         Ok(is_swept)

@@ -14,7 +14,7 @@ use ripen_runtime::kafka::{KafkaConfig, KafkaLog, admin, groups};
 use ripen_runtime::log::PollLimits;
 use ripen_runtime::worker::{META_KEY, PartitionMeta};
 use ripen_runtime::{Headers, Log as _, OutRecord, Outbox, RecordBatch, To, TopicPartition};
-use ripen_scorer::{SEMANTICS, STATE_FORMAT, Shard};
+use ripen_scorer::{OLDEST_STATE_FORMAT, SEMANTICS, Shard};
 
 use super::broker;
 use super::serve::Service;
@@ -182,13 +182,14 @@ fn first_state(
         epoch: stored.active.epoch,
         model_hash: Text::from(stored.active.hash.as_str()),
         semantics: SEMANTICS,
-        state_format: STATE_FORMAT,
+        // Switches that are still in the log name a newer one.
+        state_format: OLDEST_STATE_FORMAT,
         at_ms: stored.at_ms,
     };
     shard.switch(&switch, Arc::new(model)).map_err(Failure::new)?;
     let meta = PartitionMeta {
         next_offset: first.offset,
-        state_format: STATE_FORMAT,
+        state_format: shard.state_format(),
         application: application.to_owned(),
         marker: "reset".to_owned(),
         operator: shard.meta(),

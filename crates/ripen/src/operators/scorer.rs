@@ -10,7 +10,9 @@ use ripen_records::{
     encode_decision,
 };
 use ripen_runtime::{Blocked, Changelog, Headers, Operator, OutRecord, Outbox, Outcome, Record, To, Wiring};
-use ripen_scorer::{Applied, Base, Budget, Refused, STATE_FORMAT, Sent, Shard, can_switch};
+use ripen_scorer::{
+    Applied, Base, Budget, OLDEST_STATE_FORMAT, Refused, STATE_FORMAT, Sent, Shard, can_switch,
+};
 
 use super::blocked::{NEWER_VERSION, no_model, unknown_schema};
 use super::counts::Counts;
@@ -280,7 +282,7 @@ impl Operator for ScorerOperator {
     }
 
     fn state_format(&self, partition: i32) -> u16 {
-        self.shards.get(&partition).map_or(STATE_FORMAT, Shard::state_format)
+        self.shards.get(&partition).map_or(OLDEST_STATE_FORMAT, Shard::state_format)
     }
 
     fn assigned(&mut self, partition: i32) {

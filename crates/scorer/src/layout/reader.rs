@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
         lead: &mut Lead,
         counts: [usize; COUNTS],
     ) -> Result<(), StateError> {
-        let [latches, facts, evidence, remembered, sets, keys, summed, traits, history] = counts;
+        let [latches, facts, evidence, remembered, sets, keys, summed, traits] = counts;
         let Model { stages, facts: known_facts, rules, traits: known_traits, .. } = &*plan.model;
         self.fill(&mut lead.latches, latches, |r| {
             Ok(Latch { stage: r.place("stage", stages.len())?, since_ms: r.instant()? })
@@ -98,10 +98,10 @@ impl<'a> Reader<'a> {
             Ok(Remembered { t_ms: r.instant()?, id: r.u64()?, set: r.place("set", sets)? })
         })?;
         for _ in 0..sets {
-            let rules = self.number()?;
+            let rules = self.u16()?;
             lead.sets.0.push(rules);
             for _ in 0..rules {
-                let rule = self.number()?;
+                let rule = self.u16()?;
                 lead.sets.0.push(rule);
             }
         }
@@ -131,7 +131,6 @@ impl<'a> Reader<'a> {
             let ix = r.place("trait", known_traits.len())?;
             Ok(StoredTrait { ix, t_ms: r.instant()?, id: r.u64()?, value: r.value()? })
         })?;
-        lead.history.0.extend(self.take(history)?);
         Ok(())
     }
 
