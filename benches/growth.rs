@@ -24,7 +24,7 @@ const ROUNDS: usize = 7;
 /// Activities of a lead before it is drawn.
 const ACTIVITIES: usize = 3;
 /// Bytes of a lead with so many.
-const LEAD_BYTES: usize = 271;
+const LEAD_BYTES: usize = 251;
 /// 1 November 2026.
 const START_MS: i64 = 1_793_491_200_000;
 
