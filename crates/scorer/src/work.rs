@@ -1,5 +1,7 @@
 //! The open transaction of a partition: leads that were touched, deadlines that were fired.
 
+mod committed;
+
 use std::sync::Arc;
 
 use ripen_model::compiled::TraitSource;
@@ -91,51 +93,6 @@ impl Work {
             stale: None,
             gathered: Gathered::default(),
         }
-    }
-
-    /// Takes a committed lead from the changelog, and its deadline with it.
-    pub(crate) fn restore(&mut self, header: &layout::Header<'_>, bytes: &[u8]) {
-        let key = LeadKey::of(header.lead_id);
-        let timer = Timer { deadline_ms: header.deadline_ms, key };
-        self.gathered.add(timer, header.epoch, || self.base.len());
-        self.put(key, Some(bytes.into()));
-    }
-
-    /// Replaces a lead's committed bytes; `None` removes them.
-    pub(crate) fn put(&mut self, key: LeadKey, bytes: Option<Box<[u8]>>) {
-        let is_alive = bytes.as_deref().is_some_and(layout::is_alive);
-        let before = match bytes {
-            Some(bytes) => self.base.insert(key, bytes),
-            None => self.base.remove(&key).map(|(_, bytes)| bytes),
-        };
-        self.alive -= usize::from(before.as_deref().is_some_and(layout::is_alive));
-        self.alive += usize::from(is_alive);
-    }
-
-    /// Arms the deadlines of all restored leads; whether all of them stand under the model of `epoch`.
-    pub(crate) fn arm_restored(&mut self, epoch: u32) -> Result<bool, StateError> {
-        let gathered = std::mem::take(&mut self.gathered);
-        // Older versions of leads may have stood under another model, or leave too many timers: one more look is needed.
-        if !gathered.are_all_of(epoch, self.base.len()) {
-            return self.rearm(epoch);
-        }
-        self.timers.replace(gathered);
-        self.stale = Some(Vec::new());
-        Ok(true)
-    }
-
-    /// Arms the deadlines of all committed leads and no others; whether all of them stand under the model of `epoch`.
-    fn rearm(&mut self, epoch: u32) -> Result<bool, StateError> {
-        let (mut gathered, leads) = (Gathered::default(), self.base.len());
-        for entry in self.base.iter() {
-            let header = layout::header(entry.value())?;
-            let timer = Timer { deadline_ms: header.deadline_ms, key: *entry.key() };
-            gathered.add(timer, header.epoch, || leads);
-        }
-        let is_swept = leads == 0 || gathered.are_all_of(epoch, leads);
-        self.timers.replace(gathered);
-        self.stale = is_swept.then(Vec::new);
-        Ok(is_swept)
     }
 
     /// Fires what is due at the clock; false if the budget ended first.
@@ -254,41 +211,6 @@ impl Work {
         lead.seq = seq;
         self.timers.arm(scratch.next_timer(plan, lead, at_ms, key));
         Ok(true)
-    }
-
-    /// Brings up to `most` leads that stand under an older model to the active one, in the order of their keys; whether
-    /// all of them are.
-    pub(crate) fn sweep(
-        &mut self,
-        active: &Active,
-        most: usize,
-        out: &mut Vec<Decision>,
-    ) -> Result<bool, StateError> {
-        let mut stale = match self.stale.take() {
-            Some(stale) => stale,
-            None => self.find_stale(active.epoch)?,
-        };
-        let from = stale.len().saturating_sub(most);
-        for key in stale.drain(from..).rev() {
-            self.refresh(active, key, out)?;
-        }
-        let is_done = stale.is_empty();
-        self.stale = Some(stale);
-        Ok(is_done)
-    }
-
-    fn find_stale(&self, epoch: u32) -> Result<Vec<LeadKey>, StateError> {
-        let mut stale = Vec::new();
-        for entry in self.base.iter() {
-            if layout::header(entry.value())?.epoch != epoch && self.overlay.get(*entry.key()).is_none() {
-                stale.push(*entry.key());
-            }
-        }
-        let touched =
-            self.overlay.iter().filter(|touched| !touched.is_removed && touched.lead.epoch != epoch);
-        stale.extend(touched.map(|touched| touched.key));
-        stale.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(stale)
     }
 
     /// Applies an activity; deadlines before it have been fired.
@@ -489,11 +411,6 @@ impl Work {
     /// Drops the memo of page kinds: it belongs to one model.
     pub(crate) fn forget_pages(&mut self) {
         self.memo.forget_pages();
-    }
-
-    /// Whoever is to be swept is looked for anew.
-    pub(crate) fn forget_stale(&mut self) {
-        self.stale = None;
     }
 
     fn forget_stage(&mut self) {
