@@ -8,8 +8,8 @@ use crate::compiled::{KeyPart, Model, Recurrence, Rule, ScoreIx};
 /// A model whose worst case is above this is refused.
 pub const LARGEST_LEAD_BYTES: u64 = 256 * 1024;
 
-/// Things of a kind of which a place fits a byte.
-const NARROW_PLACES: usize = 254;
+/// Things of a kind of which every place, and their number, fits a byte of a lead's state.
+pub const NARROW_PLACES: usize = 254;
 
 /// Octaves of evidence held per rule and score.
 const OCTAVES: u64 = 32;
@@ -127,10 +127,10 @@ impl Model {
     /// each of which counts in a rule of its own kind.
     pub fn typical_bytes_per_lead(&self) -> u64 {
         const ACTIVITIES: u64 = 3;
-        // A byte for each place and count, or two of them.
-        let place = if self.has_wide_places() { 2 } else { 1 };
+        // The sizes above are those of wide places and counts: two bytes each. A narrow one saves one of them.
+        let saved = u64::from(!self.has_wide_places());
         // Header, a cookie's id, a visit without a session; what pages were about takes some 12 bytes.
-        let (header, id, visit, about) = (32 + 10 * place, 37, 20, 12);
+        let (header, id, visit, about) = (52 - 10 * saved, 37, 20, 12);
         let page_rules =
             || self.file_rules().filter(|rule| !rule.points.is_empty() && self.looks_at_pages(rule));
         let scores: u64 = page_rules().map(|rule| rule.points.len() as u64).sum();
@@ -141,10 +141,10 @@ impl Model {
         let value = header
             + id
             + visit
-            + ACTIVITIES * (14 + place + HISTORY_HEAD_BYTES + about)
+            + ACTIVITIES * (REMEMBERED_BYTES - saved + HISTORY_HEAD_BYTES + about)
             + 2 * (SET_BYTES + RULE_IN_SET_BYTES)
-            + keys * (8 + 2 * place)
-            + octaves * (9 + place);
+            + keys * (12 - 2 * saved)
+            + octaves * (OCTAVE_BYTES - saved);
         value + MEMORY_BYTES
     }
 

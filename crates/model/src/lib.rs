@@ -27,7 +27,7 @@ mod tracking;
 mod words;
 mod yaml;
 
-pub use bounds::LARGEST_LEAD_BYTES;
+pub use bounds::{LARGEST_LEAD_BYTES, NARROW_PLACES};
 pub use compile::{bundle, compile};
 pub use compiled::Model;
 pub use duration::parse_duration_ms;

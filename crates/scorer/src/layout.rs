@@ -37,6 +37,8 @@
 
 mod reader;
 
+use ripen_model::NARROW_PLACES;
+
 use crate::error::StateError;
 use crate::evidence::OCTAVES;
 use crate::lead::{Key, Lead, NEVER, Standing, TraitValue};
@@ -75,8 +77,6 @@ const IS_WIDE: u16 = 1 << 15;
 
 /// In place of an event: it is not remembered any more, or a visit's beginning. One byte of it is all bits set as well.
 const STRAY: u16 = u16::MAX;
-/// The largest count of a narrow lead.
-const NARROW: usize = 254;
 const LATEST: i64 = (1 << 47) - 1;
 const EARLIEST: i64 = -(1 << 47);
 
@@ -103,13 +103,10 @@ pub(crate) fn header(bytes: &[u8]) -> Result<Header<'_>, StateError> {
     reader.is_wide = is_wide(format, reader.u16()?);
     let epoch = reader.u32()?;
     let deadline_ms = reader.instant()?;
-    reader.at = HEAD_BYTES;
-    reader.number()?;
+    let width = if reader.is_wide { 2 } else { 1 };
+    reader.at = HEAD_BYTES + width;
     let id_bytes = usize::from(reader.number()?);
-    for _ in 0..COUNTS {
-        reader.number()?;
-    }
-    reader.u16()?;
+    reader.at += COUNTS * width + 2;
     let lead_id = std::str::from_utf8(reader.take(id_bytes)?).map_err(|_| StateError::Text)?;
     Ok(Header { deadline_ms, epoch, lead_id })
 }
@@ -199,7 +196,7 @@ impl Encoding {
             lead.keys.iter().filter(|key| key.summed != 0).count(),
             lead.traits.len(),
         ];
-        self.is_wide = format == 1 || plan.is_wide || counts.iter().any(|count| *count > NARROW);
+        self.is_wide = format == 1 || plan.is_wide || counts.iter().any(|count| *count > NARROW_PLACES);
         self.bytes.extend([kind, format as u8]);
         let wide = if format > 1 && self.is_wide { IS_WIDE } else { 0 };
         self.bytes.extend((flags(lead) | wide).to_le_bytes());
@@ -351,7 +348,7 @@ impl Encoding {
         if self.is_wide {
             self.double(number);
         } else {
-            debug_assert!(usize::from(number) <= NARROW || number == STRAY, "{number} does not fit");
+            debug_assert!(usize::from(number) <= NARROW_PLACES || number == STRAY, "{number} does not fit");
             self.bytes.push(number as u8);
         }
     }
