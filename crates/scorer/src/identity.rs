@@ -20,7 +20,7 @@ use crate::lead_key::LeadKey;
 use crate::merge;
 use crate::outlook::View;
 use crate::overlay::Touched;
-use crate::shard::{Active, Applied};
+use crate::shard::{Active, Applied, EARLIEST_MS};
 use crate::stages::{self, Occasion};
 use crate::timers::Timer;
 use crate::work::{Work, is_known};
@@ -92,9 +92,6 @@ impl Work {
                     self.send(other.as_str(), &ActivityRecord::Link(link.clone()));
                     return Ok(Applied::Linked);
                 }
-                if self.is_erased_since(lead_id, link.arrival_ms) {
-                    return Ok(Applied::Filtered(FilterReason::Erased));
-                }
                 self.absorb_into(active, lead_id, &other, link, out)?;
                 Ok(Applied::Linked)
             }
@@ -156,6 +153,7 @@ impl Work {
         let touched = match overlay.touch(base, active, key)?.filter(|touched| !touched.is_removed) {
             Some(touched) => {
                 let lead = &mut touched.lead;
+                lead.erased_ms = refused_ms(lead, *clock_ms);
                 if lead.standing == Standing::Alive {
                     let at_ms = arrival_ms.max(lead.last_ms);
                     lead.last_ms = at_ms;
@@ -176,7 +174,9 @@ impl Work {
             None => overlay.begin(key, lead_id, arrival_ms, active.epoch),
         };
         let lead = &mut touched.lead;
-        let (born_ms, erased_ms) = (lead.born_ms, lead.erased_ms);
+        // Whether a life went there, and which, is for an erasure that comes later.
+        let born_ms = if state.is_empty() { EARLIEST_MS } else { lead.born_ms };
+        let erased_ms = lead.erased_ms;
         lead.begin(lead_id, born_ms, active.epoch);
         lead.erased_ms = erased_ms;
         lead.standing = Standing::MergedInto(root.as_str().into());
@@ -208,10 +208,6 @@ impl Work {
         LeadId::parse(lead_id)?;
         let key = LeadKey::of(lead_id);
         let standing = self.standing(active, lead_id)?;
-        if let Some(Standing::MergedInto(parent)) = &standing {
-            self.send(parent, &ActivityRecord::Transfer(transfer.clone()));
-            return Ok(Applied::Forwarded);
-        }
         let is_suppressed = standing == Some(Standing::Erased { is_suppressed: true });
         if is_suppressed || self.is_erased_since(lead_id, transfer.arrival_ms) {
             // Whoever is erased is erased under all its ids.
@@ -220,6 +216,10 @@ impl Work {
             let erase = Erase { request_id: Text::from(lead_id), arrival_ms, suppress: is_suppressed };
             self.send(&transfer.from, &ActivityRecord::Erase(erase));
             return Ok(Applied::Filtered(FilterReason::Erased));
+        }
+        if let Some(Standing::MergedInto(parent)) = &standing {
+            self.send(parent, &ActivityRecord::Transfer(transfer.clone()));
+            return Ok(Applied::Forwarded);
         }
         self.refresh(active, key, out)?;
         let Work { overlay, base, scratch, clock_ms, historical, .. } = self;
@@ -246,7 +246,7 @@ impl Work {
             None if has_life => {
                 // One that this transaction has removed has been forgotten with everything.
                 let kept = overlay.get(key).filter(|touched| !touched.is_removed);
-                let erased_ms = kept.map_or(NEVER, |touched| touched.lead.erased_ms);
+                let erased_ms = kept.map_or(NEVER, |touched| refused_ms(&touched.lead, *clock_ms));
                 // Lives of one id are told apart by their births: one after an erasure began after it.
                 let born_ms = if erased_ms == NEVER { i64::MIN } else { erased_ms + 1 }.max(absorbed.born_ms);
                 let touched = overlay.begin(key, lead_id, born_ms, active.epoch);
@@ -297,18 +297,23 @@ impl Work {
             None => (overlay.begin(key, lead_id, arrival_ms, active.epoch), false),
         };
         let lead = &mut touched.lead;
-        if exists && lead.erased_ms != NEVER && arrival_ms <= lead.erased_ms && !erase.suppress {
+        lead.erased_ms = refused_ms(lead, *clock_ms);
+        if exists && arrival_ms <= lead.erased_ms && !erase.suppress {
             // Once is enough: what has come since then is another life's.
             return Ok(Applied::Erased);
         }
         let mut told: Vec<Box<str>> = Vec::new();
-        let mut parent = None;
+        // Whom it belonged to is known for links that come late.
+        let mut belonged_to: Vec<Box<str>> = Vec::new();
         let mut is_suppressed = erase.suppress;
         match &lead.standing {
-            Standing::Erased { is_suppressed: before } => is_suppressed |= before,
+            Standing::Erased { is_suppressed: before } => {
+                is_suppressed |= before;
+                belonged_to.append(&mut lead.ids);
+            }
             Standing::MergedInto(root) => {
                 told.push(root.clone());
-                parent = Some(root.clone());
+                belonged_to.push(root.clone());
             }
             Standing::Alive => {
                 told.append(&mut lead.ids);
@@ -328,12 +333,8 @@ impl Work {
         let has_lived = exists && !matches!(lead.standing, Standing::Erased { .. });
         let ended_ms = if has_lived { lead.born_ms } else { NEVER };
         let erased_ms = lead.erased_ms.max(arrival_ms).max(ended_ms);
-        lead.begin(lead_id, arrival_ms, active.epoch);
-        lead.standing = Standing::Erased { is_suppressed };
-        // Whom it belonged to is known for links that come late.
-        lead.ids.extend(parent);
-        lead.erased_ms = erased_ms;
-        lead.deadline_ms = if is_suppressed { i64::MAX } else { erased_ms.saturating_add(ERASURE_MS) };
+        begin_note(lead, (arrival_ms, erased_ms), is_suppressed, active.epoch);
+        lead.ids = belonged_to;
         (touched.is_removed, touched.is_changed) = (false, true);
         let deadline_ms = lead.deadline_ms;
         self.timers.arm(Timer { deadline_ms, key });
@@ -379,9 +380,26 @@ impl Work {
         Ok(touched.filter(|touched| !touched.is_removed).map(|touched| touched.lead.standing.clone()))
     }
 
-    /// Whether the id was erased at or after an instant.
+    /// Whether the id was erased at or after an instant, which is not later than the clock.
     fn is_erased_since(&self, lead_id: &str, arrival_ms: i64) -> bool {
         let touched = self.overlay.get(LeadKey::of(lead_id)).filter(|touched| !touched.is_removed);
-        touched.is_some_and(|touched| touched.lead.erased_ms != NEVER && arrival_ms <= touched.lead.erased_ms)
+        let arrival_ms = arrival_ms.min(self.clock_ms);
+        touched.is_some_and(|touched| arrival_ms <= refused_ms(&touched.lead, self.clock_ms))
     }
+}
+
+/// Up to which arrival an id refuses what comes: [`NEVER`] once its erasure is not remembered any more, whether the
+/// mark has been taken off or not.
+pub(crate) fn refused_ms(lead: &Lead, clock_ms: i64) -> i64 {
+    let is_note = matches!(lead.standing, Standing::Erased { .. });
+    if is_note || clock_ms < lead.erased_ms.saturating_add(ERASURE_MS) { lead.erased_ms } else { NEVER }
+}
+
+/// Makes it the note of an erasure: nothing of a life is left.
+pub(crate) fn begin_note(lead: &mut Lead, (at_ms, erased_ms): (i64, i64), is_suppressed: bool, epoch: u32) {
+    let id = std::mem::take(&mut lead.id);
+    lead.begin(&id, at_ms, epoch);
+    lead.standing = Standing::Erased { is_suppressed };
+    lead.erased_ms = erased_ms;
+    lead.deadline_ms = if is_suppressed { i64::MAX } else { erased_ms.saturating_add(ERASURE_MS) };
 }

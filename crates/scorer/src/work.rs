@@ -14,7 +14,7 @@ use crate::error::{FilterReason, Refused, StateError};
 use crate::evidence;
 use crate::explain::{self, Circumstances};
 use crate::history::{EventName, HistoryEntry};
-use crate::identity::{ERASURE_MS, Sent};
+use crate::identity::{ERASURE_MS, Sent, begin_note, refused_ms};
 use crate::layout::{self, Encoding};
 use crate::lead::{BY_VISIT, Lead, NEVER, Standing};
 use crate::lead_key::{Base, LeadKey};
@@ -151,7 +151,8 @@ impl Work {
         } else {
             stages::evaluate(plan, lead, at_ms, &scratch.reading, Occasion::Deadline)
         };
-        if !evaluation.is_nothing() {
+        // A life that was told of is told to be over, even if nothing is left of it.
+        if is_forgotten || !evaluation.is_nothing() {
             lead.last_ms = lead.last_ms.max(at_ms);
             let view = View { plan, lead, at_ms, now: &scratch.reading };
             let cause = if is_forgotten {
@@ -162,7 +163,13 @@ impl Work {
             let of = Circumstances::without_activity(cause, *clock_ms, *historical);
             lead.seq += explain::decide(&view, &evaluation, lead.seq + 1, of, out);
         }
-        if is_forgotten {
+        if is_forgotten && refused_ms(lead, at_ms) != NEVER {
+            // What came before an erasure is not wanted for its time, whatever became of the life after it.
+            let erased_ms = lead.erased_ms;
+            begin_note(lead, (erased_ms, erased_ms), false, active.epoch);
+            let deadline_ms = lead.deadline_ms;
+            self.timers.arm(Timer { deadline_ms, key: timer.key });
+        } else if is_forgotten {
             touched.is_removed = true;
         } else {
             self.timers.arm(scratch.next_timer(plan, lead, at_ms, timer.key));
@@ -229,8 +236,8 @@ impl Work {
         if let Some(touched) = self.overlay.touch(&self.base, active, key)?
             && !touched.is_removed
         {
-            erased_ms = touched.lead.erased_ms;
-            if erased_ms != NEVER && activity.arrival_ms <= erased_ms {
+            erased_ms = refused_ms(&touched.lead, self.clock_ms);
+            if activity.arrival_ms.min(self.clock_ms) <= erased_ms {
                 return Ok(Applied::Filtered(FilterReason::Erased));
             }
             match &touched.lead.standing {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use expect_test::expect;
 use proptest::prelude::*;
 use ripen_records::Decision;
-use ripen_scorer::{Applied, FilterReason};
+use ripen_scorer::{Applied, Budget, FilterReason};
 use story::check;
 
 const MODEL: &str = r#"
@@ -217,6 +217,100 @@ fn ids_of(decisions: &[Decision], lead: &str) -> (usize, usize) {
     ids.sort_unstable();
     ids.dedup();
     (count, ids.len())
+}
+
+/// A fast clock gives an activity an arrival that the partition has not come to: it counts as of now, as the request does.
+#[test]
+fn an_activity_of_the_instant_of_an_erasure_begins_no_life_of_the_same_birth() {
+    let mut shard = story::shard(&story::model(MODEL));
+    let (mut decisions, mut applied) = (Vec::new(), Vec::new());
+    for step in story::steps(
+        "0h form arrived=1h; 0h erase arrived=1h; 0h form arrived=2h; 0h tick; 0h form arrived=1h",
+    ) {
+        let timestamp_ms = story::START_MS + i64::from(step.record == story::steps("0h tick")[0].record);
+        let budget = &mut Budget::new(u32::MAX);
+        applied.push(
+            shard.apply(&step.lead, &step.record, timestamp_ms, budget, &mut decisions).expect("applied"),
+        );
+        shard.commit();
+    }
+    let is_new_lead = |applied: &Applied| matches!(applied, Applied::Accepted { is_new_lead: true, .. });
+    assert_eq!(applied[2], Applied::Filtered(FilterReason::Erased));
+    assert!(is_new_lead(&applied[0]) && is_new_lead(&applied[4]), "{applied:?}");
+    assert_eq!(ids_of(&decisions, "anon:a"), (3, 3), "entered, erased, entered again");
+}
+
+#[test]
+fn a_life_that_was_told_of_is_told_to_be_over_in_the_first_stage_too() {
+    check(
+        &MODEL.replace("scores:", "time: {late_accept: 1h, forget: 90d, forget_anonymous: 30d}\nscores:"),
+        "0h form; 100d tick",
+        expect![[r#"
+            0d00:00:00.000 #1 new → warm, activity: interest 20, leaves at 1d00:00:06.233
+            1d00:00:06.233 #2 warm → new, decay: interest 9.999
+            30d00:00:00.000 #3 new → new, forgotten:
+            gone
+        "#]],
+    );
+}
+
+#[test]
+fn an_erasure_outlasts_the_life_that_comes_after_it() {
+    check(
+        &MODEL.replace("scores:", "time: {late_accept: 1h, forget: 40d, forget_anonymous: 2h}\nscores:"),
+        "0h erase; 1h ping; 719h tick; 719h ping arrived=0h; 720h tick; 720h ping arrived=0h; 720h ping",
+        expect![[r#"
+            29d23:00:00.000 filtered: erased
+            ends as new, total 10
+        "#]],
+    );
+}
+
+#[test]
+fn an_erasure_is_remembered_as_long_in_one_transaction_as_in_many() {
+    let model = story::model(&MODEL.replace("scores:", "time: {late_accept: 40d, forget: 50d}\nscores:"));
+    let steps = story::steps("0h erase; 1h ping; 721h ping; 721h ping arrived=0h");
+    let [one, many] = [false, true].map(|each| {
+        let (mut shard, mut last) = (story::shard(&model), None);
+        for step in &steps {
+            last = Some(story::apply(&mut shard, step, &mut Vec::new()));
+            if each {
+                shard.commit();
+            }
+        }
+        last
+    });
+    assert_eq!(one, Some(Applied::Accepted { counted: 1, is_new_lead: false }));
+    assert_eq!(one, many);
+}
+
+/// It had no life that the request could end: what came behind the request is not held against it.
+#[test]
+fn an_id_that_belonged_to_another_one_without_a_life_refuses_what_came_before_the_request() {
+    check(
+        MODEL,
+        "1h link lead=user:1 to=crm:9; 2h erase lead=user:1 arrived=0h
+         2h ping lead=user:1 arrived=30m; 3h ping lead=user:1 arrived=0h",
+        expect![[r#"
+            0d03:00:00.000 filtered: erased
+            user:1 ends as new, total 10
+        "#]],
+    );
+}
+
+/// A tablet that was its first visitor's when it was erased is so after a second request.
+#[test]
+fn a_request_that_is_repeated_erases_no_other_visitor() {
+    check(
+        MODEL,
+        "0h ping; 0h ping lead=user:2; 1h link to=user:1; 3h erase; 4h erase; 5h link to=user:2 arrived=2h",
+        expect![[r#"
+            0d01:00:00.000 #1 is merged into user:1, merge
+            0d05:00:00.000 link refused
+            gone
+            user:2 ends as new, total 10
+        "#]],
+    );
 }
 
 #[test]

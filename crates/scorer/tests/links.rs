@@ -195,6 +195,13 @@ fn an_erasure_of_a_shared_device_erases_its_owner_only() {
     check(tablet, &[(&[("user:2", 100)], 1)]);
 }
 
+/// The erased id belongs to another one by the time that what was on its way to it arrives.
+#[test]
+fn what_was_on_its_way_to_an_erased_id_does_not_go_along_with_its_next_life() {
+    let person = Search::new(&["anon:a", "user:u", "crm:c"]).counted(0, 0);
+    check(person.link_by(0, 1, false, 1).erase(1, 3, false).link_by(1, 2, false, 4), &[(&[], 0)]);
+}
+
 #[test]
 fn an_id_that_was_erased_joins_again_by_a_later_link() {
     let person = Search::new(&ERASED).counted(0, 0).counted(2, 2).link_by(0, 2, false, 1).settled();

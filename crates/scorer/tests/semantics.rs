@@ -339,11 +339,12 @@ fn an_anonymous_lead_that_falls_late_is_forgotten_a_millisecond_later() {
         MODEL,
         "0h plan; 5184000001ms tick; 5184000001ms plan",
         expect![[r#"
-        0d00:00:00.000 #1 new → planned, activity:, leaves at 60d00:00:00.000
-        60d00:00:00.000 #2 planned → new, fact_expired:
-        60d00:00:00.001 #1 new → planned, activity:, leaves at 120d00:00:00.001
-        ends as planned
-    "#]],
+            0d00:00:00.000 #1 new → planned, activity:, leaves at 60d00:00:00.000
+            60d00:00:00.000 #2 planned → new, fact_expired:
+            60d00:00:00.001 #3 new → new, forgotten:
+            60d00:00:00.001 #1 new → planned, activity:, leaves at 120d00:00:00.001
+            ends as planned
+        "#]],
     );
 }
 
