@@ -4,30 +4,35 @@
 //!
 //! `RIPEN_HISTORIES=100000` makes the run long, `RIPEN_SEED=17` runs one case alone, both together so many from there.
 
+mod partition;
 mod random;
 mod reference;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use partition::Partition;
 use random::dice::Dice;
 use random::draft::Draft;
-use random::events::{Step, history, linked};
+use random::events::{ERASURE_MS, End, EraseOn, Step, erased, history, linked};
 use reference::reading::Line;
 use reference::{Changed, Decided, Fate, Joined, Reference, Refusal, Said, SalesStep, Texts, power};
 use ripen_model::{Model, compile};
 use ripen_records::{
-    ActivityRecord, Change, Decision, LeadId, Link, Score, Switch, Text, Tick, Touches, VerdictInForce,
+    ActivityRecord, Cause, Change, Decision, Erase, LeadId, Link, Score, Text, Tick, Touches, VerdictInForce,
     decode_activity,
 };
-use ripen_scorer::{Applied, Budget, FilterReason, LeadView, SEMANTICS, STATE_FORMAT, Sent, Shard};
+use ripen_scorer::{Applied, FilterReason, LeadView, Sent, Shard};
 
 /// Histories of a run, unless told otherwise.
 const HISTORIES: u64 = 2_000;
 
-/// Kinds of decisions and causes.
-const WORDS: [&str; 21] = [
+/// Of a hundred histories so many have requests to forget somebody.
+const ERASED: i64 = 40;
+
+/// Kinds of decisions, causes, and what becomes of records.
+const WORDS: [&str; 32] = [
     "stage",
     "entered",
     "left",
@@ -48,7 +53,18 @@ const WORDS: [&str; 21] = [
     "verdict_expired",
     "feedback",
     "merge",
+    "forgotten",
+    "erased",
     "timer",
+    "Accepted",
+    "NotCounted(Duplicate)",
+    "NotCounted(Late)",
+    "NotCounted(Erased)",
+    "NotCounted(Suppressed)",
+    "Forwarded",
+    "LinkRefused",
+    "Merged",
+    "Erased",
 ];
 
 #[test]
@@ -81,6 +97,9 @@ fn agrees(first: u64) {
         // Every other pair of seeds, so that both tests have some.
         if seed / 2 % 2 == 1 {
             steps = linked(&mut dice, &steps);
+        }
+        if dice.percent(ERASED) {
+            steps = erased(&mut dice, &steps, draft.unit_s * 1_000);
         }
         match outcome(&draft, &steps) {
             Outcome::Equal(words) => words.into_iter().for_each(|word| *told.entry(word).or_default() += 1),
@@ -138,6 +157,13 @@ fn smallest(mut draft: Draft, mut steps: Vec<Step>) -> String {
             fewer.remove(ix);
             fewer
         });
+        // Those that come at once, each a transaction of its own, are simpler.
+        let eventful = (0..steps.len()).filter(|ix| !steps[*ix].is_plain());
+        let fewer = fewer.chain(eventful.map(|ix| {
+            let mut plainer = steps.clone();
+            plainer[ix].make_plain();
+            plainer
+        }));
         if let Some((fewer, found)) =
             fewer.into_iter().find_map(|fewer| Some((fewer.clone(), fails(&draft, &fewer)?)))
         {
@@ -155,13 +181,21 @@ fn smallest(mut draft: Draft, mut steps: Vec<Step>) -> String {
 }
 
 fn tell(step: &Step) -> String {
-    let commits = if step.commits { "" } else { ", goes on" };
+    let commits = match (step.end, step.deadlines) {
+        (End::Commits, u32::MAX) => String::new(),
+        (end, u32::MAX) => format!(", {end:?}"),
+        (end, deadlines) => format!(", {end:?}, {deadlines} deadlines"),
+    };
     let delivers = if step.delivers { "" } else { ", nothing comes before it" };
     let commits = format!("{commits}{delivers}");
     if let Some(link) = step.link {
         let word = if link.explicit { "is" } else { "belongs with" };
         let (at_ms, lead) = (step.timestamp_ms, step.lead);
         return format!("{at_ms} {lead} {word} {} arrival={}{commits}", link.other, link.arrival_ms);
+    }
+    if let Some(erase) = step.erase {
+        let word = if erase.suppress { "is erased for good" } else { "is erased" };
+        return format!("{} {} {word} arrival={}{commits}", step.timestamp_ms, step.lead, erase.arrival_ms);
     }
     let Some(activity) = &step.activity else { return format!("{} tick{commits}", step.timestamp_ms) };
     let mut said = format!("{} {} {} {}", step.timestamp_ms, step.lead, &*activity.name, &*activity.event_id);
@@ -180,18 +214,13 @@ fn tell(step: &Step) -> String {
 
 /// Runs both and compares after every step; gives what was decided, and why.
 fn compare(model: &Arc<Model>, steps: &[Step]) -> Result<Vec<String>, String> {
-    let mut shard = Shard::new();
-    let switch = Switch {
-        epoch: 1,
-        model_hash: model.hash.clone().into(),
-        semantics: SEMANTICS,
-        state_format: STATE_FORMAT,
-        at_ms: 0,
+    let mut both = Both {
+        model,
+        core: Partition::new(model)?,
+        reference: Reference::new(model),
+        sent: VecDeque::new(),
+        fates: Vec::new(),
     };
-    shard.switch(&switch, Arc::clone(model)).map_err(|refused| refused.to_string())?;
-    shard.commit();
-    let mut both =
-        Both { model, shard, reference: Reference::new(model), decisions: Vec::new(), sent: VecDeque::new() };
     for step in steps {
         let mut touched = Vec::new();
         while step.delivers && !both.sent.is_empty() {
@@ -199,26 +228,40 @@ fn compare(model: &Arc<Model>, steps: &[Step]) -> Result<Vec<String>, String> {
         }
         touched.push(both.apply(step)?);
         touched.extend(step.link.map(|link| link.other.to_owned()));
-        if step.commits {
-            both.shard.commit();
-        }
+        both.core.end(step.end)?;
         touched.sort_unstable();
         touched.dedup();
         for lead in touched {
-            compare_lead(model, &both.shard, &both.reference, step, &lead)?;
+            compare_lead(model, &both.core.shard, &both.reference, step, &lead)?;
         }
     }
-    Ok(both.decisions.iter().flat_map(words).collect())
+    let mut ids = BTreeSet::new();
+    if let Some(twice) = both.core.decisions.iter().find(|of| !ids.insert(&of.id) && !is_forgotten(&both, of))
+    {
+        return Err(format!("two decisions of one id, {} {} {}", twice.lead, twice.born_ms, twice.seq));
+    }
+    let fates = both.fates.iter().map(|fate| format!("{fate:?}"));
+    Ok(both.core.decisions.iter().flat_map(words).chain(fates).collect())
+}
+
+/// Whether nothing is left of the life of a decision by which another one of the same birth could be told: it was
+/// forgotten, by the next record where the activity had arrived longer ago than leads are kept; or erased so long ago
+/// that it is remembered no more.
+fn is_forgotten(both: &Both<'_>, of: &Decision) -> bool {
+    let is_old = of.decided_at_ms >= of.born_ms + ERASURE_MS;
+    let mut life = both.core.decisions.iter().filter(|one| one.lead == of.lead && one.born_ms == of.born_ms);
+    life.any(|one| one.cause == Cause::Forgotten || one.cause == Cause::Erased && is_old)
 }
 
 /// The core and the reference, side by side.
 struct Both<'m> {
     model: &'m Model,
-    shard: Shard,
+    core: Partition,
     reference: Reference,
-    decisions: Vec<Decision>,
     /// What the core's leads have sent to others.
     sent: VecDeque<Sent>,
+    /// What has become of each record.
+    fates: Vec<Fate>,
 }
 
 impl Both<'_> {
@@ -226,12 +269,12 @@ impl Both<'_> {
     fn apply(&mut self, step: &Step) -> Result<String, String> {
         let timestamp_ms = step.timestamp_ms;
         let lead = LeadId::parse(step.lead).expect("a lead id");
-        let (record, expected) = match (&step.activity, step.link) {
-            (Some(activity), _) => {
+        let (record, expected) = match (&step.activity, step.link, step.erase) {
+            (Some(activity), ..) => {
                 let expected = self.reference.apply(&lead, activity, timestamp_ms);
                 (ActivityRecord::Activity((**activity).clone()), expected)
             }
-            (None, Some(link)) => {
+            (_, Some(link), _) => {
                 let other = LeadId::parse(link.other).expect("a lead id");
                 let (explicit, arrival_ms) = (link.explicit, link.arrival_ms);
                 let joined = Joined { ids: [lead.clone(), other], explicit, arrival_ms };
@@ -239,7 +282,11 @@ impl Both<'_> {
                 let expected = self.reference.link(&lead, joined, timestamp_ms);
                 (ActivityRecord::Link(Link { a, b, explicit, arrival_ms }), expected)
             }
-            (None, None) => {
+            (.., Some(EraseOn { suppress, arrival_ms })) => {
+                let expected = self.reference.erase(&lead, arrival_ms, suppress, timestamp_ms);
+                (ActivityRecord::Erase(Erase { request_id: Text::from("r"), arrival_ms, suppress }), expected)
+            }
+            _ => {
                 let expected = self.reference.tick(timestamp_ms);
                 (ActivityRecord::Tick(Tick { wall_ms: timestamp_ms }), expected)
             }
@@ -268,13 +315,16 @@ impl Both<'_> {
         record: &ActivityRecord<'_>,
         expected: Fate,
     ) -> Result<(), String> {
-        let compared = self.decisions.len();
-        let mut budget = Budget::new(u32::MAX);
-        let applied = self.shard.apply(lead, record, step.timestamp_ms, &mut budget, &mut self.decisions);
-        let found = match applied.map_err(|refused| refused.to_string())? {
+        let compared = self.core.decisions.len();
+        let (applied, sent) = self.core.apply(lead, record, step.timestamp_ms, step.deadlines)?;
+        self.sent.extend(sent);
+        let found = match applied {
             Applied::Accepted { .. } => Fate::Accepted,
             Applied::Filtered(FilterReason::Duplicate) => Fate::NotCounted(Refusal::Duplicate),
             Applied::Filtered(FilterReason::Late) => Fate::NotCounted(Refusal::Late),
+            Applied::Filtered(FilterReason::Erased) => Fate::NotCounted(Refusal::Erased),
+            Applied::Filtered(FilterReason::Suppressed) => Fate::NotCounted(Refusal::Suppressed),
+            Applied::Erased => Fate::Erased,
             Applied::Forwarded => Fate::Forwarded,
             Applied::Linked => Fate::Linked,
             Applied::LinkRefused => Fate::LinkRefused,
@@ -283,8 +333,10 @@ impl Both<'_> {
             other => return Err(format!("{other:?} after {}", tell(step))),
         };
         equal("fate", step, &found, &expected)?;
-        let found = self.decisions[compared..].iter().map(|decision| said(self.model, decision));
-        for activity in self.decisions[compared..].iter().flat_map(|decision| &decision.explanation.decisive)
+        self.fates.push(found);
+        let found = self.core.decisions[compared..].iter().map(|decision| said(self.model, decision));
+        for activity in
+            self.core.decisions[compared..].iter().flat_map(|decision| &decision.explanation.decisive)
         {
             let is_true = activity.about.as_ref().is_none_or(|about| {
                 self.reference.abouts.contains(&(activity.event_id_hash.clone(), about.clone()))
@@ -292,7 +344,6 @@ impl Both<'_> {
             equal("what it was about", step, &is_true, &true)?;
         }
         equal("decisions", step, &found.collect::<Vec<_>>().as_slice(), &&self.reference.said[compared..])?;
-        self.sent.extend(self.shard.take_sent());
         Ok(())
     }
 }

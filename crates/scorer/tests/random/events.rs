@@ -1,4 +1,4 @@
-//! Random histories: activities that come late, twice and out of order, and ticks.
+//! Random histories: activities that come late, twice and out of order, ticks, links and requests to erase.
 
 use ripen_records::{Activity, Field, Input, Origin, Page, Text, Utm, Value};
 
@@ -17,13 +17,26 @@ pub(crate) struct Step {
     /// The broker's timestamp.
     pub(crate) timestamp_ms: i64,
     pub(crate) lead: &'static str,
-    /// `None`: a link or a tick.
+    /// `None`: a link, a request to erase or a tick.
     pub(crate) activity: Option<Box<Activity<'static>>>,
     pub(crate) link: Option<LinkTo>,
+    pub(crate) erase: Option<EraseOn>,
     /// Whether what leads have sent to others comes before it.
     pub(crate) delivers: bool,
-    /// Whether the transaction ends here.
-    pub(crate) commits: bool,
+    /// How many deadlines fire in one transaction before it.
+    pub(crate) deadlines: u32,
+    pub(crate) end: End,
+}
+
+/// How a transaction goes on after a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    GoesOn,
+    Commits,
+    /// It is dropped, done once more, and committed.
+    Aborts,
+    /// It is committed, and another process goes on from the changelog.
+    Restarts,
 }
 
 /// The lead's id and another one are one person.
@@ -34,11 +47,21 @@ pub(crate) struct LinkTo {
     pub(crate) arrival_ms: i64,
 }
 
+/// The lead's person is to be forgotten.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EraseOn {
+    pub(crate) suppress: bool,
+    pub(crate) arrival_ms: i64,
+}
+
 /// Ids of every rank that matters, two of them of one.
 const LINKED: [&str; 5] = ["anon:a", "device:c", "user:b", "user:e", "crm:d"];
 
 /// An id that belongs to another one is forgotten after 350 days without a record at the earliest.
-const LONGEST_MS: i64 = 340 * 86_400_000;
+const LONGEST_MS: i64 = 340 * 86_400_000 - ERASURE_MS;
+
+/// So long is an erasure remembered.
+pub(crate) const ERASURE_MS: i64 = 30 * 86_400_000;
 
 const NAMES: [&str; 15] = [
     "page_view",
@@ -81,8 +104,17 @@ pub(crate) fn history(dice: &mut Dice, draft: &Draft) -> Vec<Step> {
             activity.t_ms = activity.t_ms.min(activity.arrival_ms);
             activity
         });
-        let commits = dice.percent(70);
-        steps.push(Step { timestamp_ms, lead, activity, link: None, delivers: true, commits });
+        let (deadlines, end) = transaction(dice);
+        steps.push(Step {
+            timestamp_ms,
+            lead,
+            activity,
+            link: None,
+            erase: None,
+            delivers: true,
+            deadlines,
+            end,
+        });
     }
     clock_ms += unit_ms * dice.number(&[0, 10, 100, 5_000]);
     let end = Step {
@@ -90,8 +122,10 @@ pub(crate) fn history(dice: &mut Dice, draft: &Draft) -> Vec<Step> {
         lead: leads[0],
         activity: None,
         link: None,
+        erase: None,
         delivers: true,
-        commits: true,
+        deadlines: u32::MAX,
+        end: End::Commits,
     };
     steps.push(end);
     steps
@@ -123,6 +157,82 @@ pub(crate) fn linked(dice: &mut Dice, steps: &[Step]) -> Vec<Step> {
     linked
 }
 
+/// The same history with requests to forget its persons, what was under way meanwhile, and what comes long after.
+pub(crate) fn erased(dice: &mut Dice, steps: &[Step], unit_ms: i64) -> Vec<Step> {
+    let ids: Vec<&'static str> = steps.iter().map(|step| step.lead).collect();
+    let at = dice.within(0, steps.len() as i64) as usize;
+    let (mut erased, rest) = (steps[..at].to_vec(), &steps[at..]);
+    let clock_ms = erased.iter().chain(&rest[..1]).map(|step| step.timestamp_ms).max().expect("one at least");
+    let request = |dice: &mut Dice, clock_ms: i64| {
+        let arrival_ms = clock_ms - dice.number(&[0, 0, 0, 1, 5_000, 2 * unit_ms, -3_000]);
+        let erase = EraseOn { suppress: dice.percent(15), arrival_ms };
+        let lead = dice.pick(&ids);
+        let delivers = dice.percent(75);
+        let (deadlines, end) = transaction(dice);
+        Step {
+            timestamp_ms: clock_ms,
+            lead,
+            activity: None,
+            link: None,
+            erase: Some(erase),
+            delivers,
+            deadlines,
+            end,
+        }
+    };
+    erased.push(request(dice, clock_ms));
+    let arrival_ms = erased[at].erase.map_or(clock_ms, |erase| erase.arrival_ms.min(clock_ms));
+    // Now and then all that follows comes when the erasure is just not, or no more, remembered.
+    let last_ms = arrival_ms + ERASURE_MS + dice.number(&[-1, 0, 1]);
+    let (later, pause_ms) = if dice.percent(20) {
+        let later = dice.within(0, rest.len() as i64) as usize;
+        (later, (last_ms - rest[later].timestamp_ms).max(0))
+    } else {
+        (rest.len(), 0)
+    };
+    for (ix, step) in rest.iter().enumerate() {
+        let mut step = step.clone();
+        if ix >= later {
+            step.delay(pause_ms);
+        }
+        if let Some(activity) = step.activity.as_mut().filter(|_| dice.percent(25)) {
+            activity.arrival_ms = (arrival_ms + dice.number(&[-1, 0, 0, 1])).min(activity.arrival_ms);
+            activity.t_ms = activity.t_ms.min(activity.arrival_ms);
+        }
+        if let Some(link) = step.link.as_mut().filter(|_| dice.percent(40)) {
+            link.arrival_ms = (arrival_ms + dice.number(&[-1, 0, 0, 1])).min(link.arrival_ms);
+        }
+        let again = dice.percent(8).then(|| request(dice, step.timestamp_ms));
+        erased.push(step);
+        erased.extend(again);
+    }
+    erased.last_mut().expect("some").delivers = true;
+    erased
+}
+
+impl Step {
+    /// Whether everything comes at once, and each record is a transaction.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.delivers && self.deadlines == u32::MAX && self.end == End::Commits
+    }
+
+    pub(crate) fn make_plain(&mut self) {
+        (self.delivers, self.deadlines, self.end) = (true, u32::MAX, End::Commits);
+    }
+
+    /// The same a while later.
+    fn delay(&mut self, by_ms: i64) {
+        self.timestamp_ms += by_ms;
+        if let Some(activity) = &mut self.activity {
+            activity.arrival_ms += by_ms;
+            activity.t_ms += by_ms;
+        }
+        if let Some(link) = &mut self.link {
+            link.arrival_ms += by_ms;
+        }
+    }
+}
+
 /// Makes it, now and then, a copy of an activity before it, as a pixel and a server send the same one.
 fn copy(dice: &mut Dice, activity: &mut Activity<'static>, before: &[Step]) {
     let before: Vec<&Activity<'static>> = before.iter().filter_map(|step| step.activity.as_deref()).collect();
@@ -139,6 +249,17 @@ fn copy(dice: &mut Dice, activity: &mut Activity<'static>, before: &[Step]) {
     if dice.percent(70) {
         activity.t_ms = (same.t_ms + dice.number(&[0, 0, -1, 1, 400])).min(activity.arrival_ms);
     }
+}
+
+fn transaction(dice: &mut Dice) -> (u32, End) {
+    let deadlines = if dice.percent(10) { dice.within(1, 3) as u32 } else { u32::MAX };
+    let end = match dice.within(0, 20) {
+        0..6 => End::GoesOn,
+        6..8 => End::Aborts,
+        8..10 => End::Restarts,
+        _ => End::Commits,
+    };
+    (deadlines, end)
 }
 
 fn wait(dice: &mut Dice, unit_ms: i64) -> i64 {

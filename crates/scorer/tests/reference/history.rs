@@ -23,6 +23,8 @@ pub(crate) struct Accepted {
     /// The traits that it carries, by place.
     pub(crate) traits: Vec<(usize, Known)>,
     touch: Option<Texts>,
+    /// A merge has found another copy of it, which counts in its place.
+    pub(super) is_taken_back: bool,
 }
 
 /// Source, medium, campaign, term, content, the referrer's host.
@@ -86,6 +88,10 @@ pub(crate) struct History {
 pub(crate) enum Refusal {
     Duplicate,
     Late,
+    /// It arrived before its id was erased.
+    Erased,
+    /// Its id was erased for good.
+    Suppressed,
 }
 
 /// First 64 bits of BLAKE3.
@@ -151,7 +157,7 @@ impl History {
         let (touch, dwell_ms) = (touch(activity), dwell_ms(&seen));
         let path = activity.page.as_ref().and_then(|page| Some((**page.path.as_ref()?).to_owned()));
         self.log.push((id, (t_ms, name.clone(), path, dwell_ms)));
-        self.accepted.push(Accepted { name, t_ms, id, matches, traits, touch });
+        self.accepted.push(Accepted { name, t_ms, id, matches, traits, touch, is_taken_back: false });
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use ripen_records::{Activity, IdKind, LeadId};
 use super::history::History;
 use super::look::{self, Why};
 use super::reading::Evidence;
-use super::{Fate, Lead, Reference};
+use super::{Fate, Lead, Reference, Refusal};
 
 /// What goes from one id to another.
 pub(crate) enum Message {
@@ -19,6 +19,18 @@ pub(crate) enum Message {
         lead: Option<Box<Lead>>,
         arrival_ms: i64,
     },
+    /// The id is one of a person who is to be forgotten.
+    Erase {
+        arrival_ms: i64,
+        suppress: bool,
+    },
+}
+
+/// Whom an id belongs to.
+pub(super) struct Parent {
+    pub(super) id: LeadId,
+    /// The birth of the life that went there, if there was one.
+    pub(super) born_ms: Option<i64>,
 }
 
 /// Two ids are one person.
@@ -41,6 +53,7 @@ impl Reference {
                 self.tick(timestamp_ms);
                 self.take_in(&id, from, lead, arrival_ms)
             }
+            Message::Erase { arrival_ms, suppress } => self.erase(&id, arrival_ms, suppress, timestamp_ms),
         };
         Some((id, fate))
     }
@@ -49,8 +62,13 @@ impl Reference {
     pub(crate) fn link(&mut self, own: &LeadId, joined: Joined, timestamp_ms: i64) -> Fate {
         self.tick(timestamp_ms);
         let Some(other) = joined.ids.iter().find(|id| *id != own).cloned() else { return Fate::Linked };
+        match self.refuses(own, joined.arrival_ms) {
+            Some(Refusal::Erased) if other < *own => return self.erase_late(own, &other, joined.explicit),
+            Some(_) if self.is_suppressed(own) => return Fate::NotCounted(Refusal::Suppressed),
+            _ => {}
+        }
         let rank = |id: &LeadId| id.kind().rank();
-        if let Some(parent) = self.parents.get(own).cloned() {
+        if let Some(parent) = self.parents.get(own).map(|parent| parent.id.clone()) {
             if parent == other {
                 return Fate::Linked;
             }
@@ -70,7 +88,9 @@ impl Reference {
         }
         let arrival_ms = joined.arrival_ms;
         let lead = self.leads.contains_key(own).then(|| Box::new(self.leave(own, &other, arrival_ms)));
-        self.parents.insert(own.clone(), other.clone());
+        self.begins_anew(own);
+        let born_ms = lead.as_ref().map(|lead| lead.born_ms);
+        self.parents.insert(own.clone(), Parent { id: other.clone(), born_ms });
         self.sent.push_back((other, Message::Whole { from: own.clone(), lead, arrival_ms }));
         Fate::Linked
     }
@@ -92,13 +112,26 @@ impl Reference {
 
     /// S10.
     fn take_in(&mut self, own: &LeadId, from: LeadId, lead: Option<Box<Lead>>, arrival_ms: i64) -> Fate {
+        if self.refuses(own, arrival_ms).is_some() {
+            return self.drop_whole(own, from, arrival_ms);
+        }
         if let Some(parent) = self.parents.get(own) {
-            self.sent.push_back((parent.clone(), Message::Whole { from, lead, arrival_ms }));
+            self.sent.push_back((parent.id.clone(), Message::Whole { from, lead, arrival_ms }));
             return Fate::Forwarded;
         }
-        let Some(other) = lead else { return Fate::Merged };
+        let Some(other) = lead else {
+            if let Some(lead) = self.leads.get_mut(own) {
+                lead.know(own, [from]);
+            }
+            return Fate::Merged;
+        };
         let model = Arc::clone(&self.model);
-        let lead = self.leads.entry(own.clone()).or_insert_with(|| Lead::new(&model, other.born_ms));
+        let ended_ms = self.ended_ms(own);
+        self.begins_anew(own);
+        let lead = self.leads.entry(own.clone()).or_insert_with(|| {
+            // Lives of one id are told apart by their births.
+            Lead::new(&model, ended_ms.map_or(other.born_ms, |ended_ms| other.born_ms.max(ended_ms + 1)))
+        });
         let at_ms = arrival_ms.min(self.clock_ms).max(lead.last_ms).max(other.last_ms);
         let mut history: History = lead.evidence.history.clone();
         history.unite(other.evidence.history, &model, at_ms, [own.as_str(), from.as_str()]);
@@ -107,6 +140,7 @@ impl Reference {
         }
         lead.active_ms = lead.active_ms.max(other.active_ms);
         lead.memory.unite(&other.memory);
+        lead.know(own, [from].into_iter().chain(other.ids));
         let evidence = Evidence::new(&model, history);
         let (memory, decided) = look::look(&evidence, &lead.memory, at_ms, Why::Merge, lead.active_ms);
         lead.evidence = evidence;

@@ -213,8 +213,14 @@ fn stage_of(reading: &Reading<'_>, memory: &Memory) -> usize {
     overriding.unwrap_or(shown)
 }
 
-/// What a lead that is forgotten leaves behind: all audiences, its sales, its stage.
-pub(crate) fn forgotten(evidence: &Evidence, before: &Memory, at_ms: i64, has_spoken: bool) -> Vec<Decided> {
+/// What a lead that is forgotten or erased leaves behind: all audiences, its sales, its stage.
+pub(crate) fn end(
+    evidence: &Evidence,
+    before: &Memory,
+    at_ms: i64,
+    cause: Cause,
+    has_spoken: bool,
+) -> Vec<Decided> {
     let model = &evidence.model;
     let gone = Memory { stage: 0, latches: vec![None; model.stages.len()], ..before.clone() };
     let mut changes = leave_audiences(model, before);
@@ -222,11 +228,11 @@ pub(crate) fn forgotten(evidence: &Evidence, before: &Memory, at_ms: i64, has_sp
     // A life that was told of is told to be over.
     let latched = (1..model.stages.len()).filter(|ix| before.latches[*ix].is_some());
     let fed: Vec<Fed> = latched.map(Fed::Exit).collect();
-    if before.stage != 0 || has_spoken && (!fed.is_empty() || !changes.is_empty()) {
+    if before.stage != 0 || has_spoken {
         let (from, to) = (model.stages[before.stage].id.clone(), model.stages[0].id.clone());
         changes.push((Changed::Stage { from, to, passed: Vec::new() }, fed));
     }
-    told(evidence, &gone, at_ms, Cause::Forgotten, changes, None)
+    told(evidence, &gone, at_ms, cause, changes, None)
 }
 
 /// What a lead that goes into another one says last.

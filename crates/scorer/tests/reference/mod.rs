@@ -4,6 +4,7 @@
 
 mod calendar;
 mod decisive;
+mod erase;
 mod history;
 mod identity;
 mod look;
@@ -17,12 +18,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ripen_model::Model;
-use ripen_records::{Activity, LeadId};
+use ripen_records::{Activity, Cause, LeadId};
 
+use erase::Mark;
 use history::History;
 pub(crate) use history::{Refusal, Texts};
 pub(crate) use identity::Joined;
-use identity::Message;
+use identity::{Message, Parent};
 pub(crate) use look::{Changed, Decided};
 use look::{Memory, Why};
 use reading::{Evidence, Reading};
@@ -44,7 +46,9 @@ pub(crate) struct Reference {
     clock_ms: i64,
     leads: BTreeMap<LeadId, Lead>,
     /// Ids that belong to another one.
-    parents: BTreeMap<LeadId, LeadId>,
+    parents: BTreeMap<LeadId, Parent>,
+    /// Ids that have been erased.
+    erased: BTreeMap<LeadId, Mark>,
     /// What leads have sent to others.
     sent: VecDeque<(LeadId, Message)>,
     pub(crate) said: Vec<Said>,
@@ -62,6 +66,7 @@ pub(crate) enum Fate {
     Linked,
     LinkRefused,
     Merged,
+    Erased,
     Ticked,
 }
 
@@ -74,6 +79,8 @@ struct Lead {
     active_ms: i64,
     evidence: Evidence,
     memory: Memory,
+    /// Ids that it has taken in, in the order in which it did.
+    ids: Vec<LeadId>,
     /// Up to when nothing changes by itself.
     quiet_until_ms: i64,
     /// The change that ends the quiet, if it has been found.
@@ -89,6 +96,7 @@ impl Lead {
             active_ms: born_ms,
             evidence: Evidence::new(model, History::new()),
             memory: Memory::new(model, born_ms),
+            ids: Vec::new(),
             quiet_until_ms: born_ms,
             next_ms: None,
         }
@@ -167,6 +175,7 @@ impl Reference {
             clock_ms: i64::MIN,
             leads: BTreeMap::new(),
             parents: BTreeMap::new(),
+            erased: BTreeMap::new(),
             sent: VecDeque::new(),
             said: Vec::new(),
             abouts: BTreeSet::new(),
@@ -189,7 +198,7 @@ impl Reference {
     fn fire(&mut self, id: &LeadId, at_ms: i64) {
         let lead = self.leads.get_mut(id).expect("it is due");
         if lead.forget_ms() == Some(at_ms) {
-            let decided = look::forgotten(&lead.evidence, &lead.memory, at_ms, lead.seq > 0);
+            let decided = look::end(&lead.evidence, &lead.memory, at_ms, Cause::Forgotten, lead.seq > 0);
             self.say(id, decided);
             self.leads.remove(id);
             return;
@@ -207,8 +216,11 @@ impl Reference {
     /// An activity of an id, whose record's log time is `timestamp_ms`.
     pub(crate) fn apply(&mut self, id: &LeadId, activity: &Activity<'static>, timestamp_ms: i64) -> Fate {
         self.tick(timestamp_ms);
+        if let Some(refusal) = self.refuses(id, activity.arrival_ms) {
+            return Fate::NotCounted(refusal);
+        }
         if let Some(parent) = self.parents.get(id) {
-            self.sent.push_back((parent.clone(), Message::Activity(Box::new(activity.clone()))));
+            self.sent.push_back((parent.id.clone(), Message::Activity(Box::new(activity.clone()))));
             return Fate::Forwarded;
         }
         let activity = &Activity { arrival_ms: activity.arrival_ms.min(self.clock_ms), ..activity.clone() };
@@ -218,6 +230,7 @@ impl Reference {
             return Fate::NotCounted(refusal);
         }
         let model = Arc::clone(&self.model);
+        self.begins_anew(id);
         let lead = self.leads.entry(id.clone()).or_insert_with(|| Lead::new(&model, at_ms));
         lead.active_ms = at_ms;
         let evidence = Evidence::new(&model, history);

@@ -74,8 +74,11 @@ impl History {
     /// remembers by its id: the keys that it holds stay and meet those of the other copy's visit.
     fn take_back(&mut self, copy: (i64, u64), model: &Model) {
         self.remembered.retain(|known| *known != copy);
-        let taken = self.accepted.iter_mut().rev().find(|activity| (activity.t_ms, activity.id) == copy);
+        // One that has been taken back by an earlier merge stands beside its copy.
+        let mut counting = self.accepted.iter_mut().filter(|activity| !activity.is_taken_back);
+        let taken = counting.find(|activity| (activity.t_ms, activity.id) == copy);
         let taken = taken.expect("what is remembered was accepted");
+        taken.is_taken_back = true;
         for found in &mut taken.matches {
             let is_own = found.id == taken.id;
             let every = matches!(model.rules[found.rule].recurrence, Recurrence::Every);
