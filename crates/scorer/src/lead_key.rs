@@ -1,9 +1,9 @@
 //! The key of a lead in the committed base, and the base itself.
 
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
-use dashmap::DashMap;
+use dashmap::{DashMap, SharedValue};
 
 /// Shards of the base: growing one of them stops writers for a 64th of the time that growing a whole map would.
 const BASE_SHARDS: usize = 64;
@@ -54,6 +54,39 @@ impl Hasher for KeyHasher {
 
 /// Committed leads of one partition: the bytes of the changelog. Readers see committed versions only.
 pub type Base = DashMap<LeadKey, Box<[u8]>, BuildHasherDefault<KeyHasher>>;
+
+/// A lead on its way into the base; `None` removes it.
+pub(crate) type Put = (LeadKey, Option<Box<[u8]>>);
+
+/// Puts leads of one of the base's maps into it, in their order, under one lock; `replaced` is told what each finds in
+/// its place. One by one, every lead would wait for memory twice: its entry has to be there before its lock is free
+/// again, and only then is the next one looked for.
+pub(crate) fn put_all(
+    base: &Base,
+    map: usize,
+    puts: impl ExactSizeIterator<Item = Put>,
+    mut replaced: impl FnMut(&[u8]),
+) {
+    let mut map = base.shards()[map].write();
+    let hash_of = |key: &LeadKey| base.hasher().hash_one(key);
+    map.reserve(puts.len(), |(key, _)| hash_of(key));
+    for (key, bytes) in puts {
+        let (hash, is_same) = (hash_of(&key), |entry: &(LeadKey, _)| entry.0 == key);
+        let before = match bytes {
+            None => map.remove_entry(hash, is_same).map(|(_, before)| before.into_inner()),
+            Some(bytes) => match map.get_mut(hash, is_same) {
+                Some((_, known)) => Some(std::mem::replace(known.get_mut(), bytes)),
+                None => {
+                    map.insert(hash, (key, SharedValue::new(bytes)), |(key, _)| hash_of(key));
+                    None
+                }
+            },
+        };
+        if let Some(before) = before {
+            replaced(&before);
+        }
+    }
+}
 
 pub(crate) fn new_base() -> Arc<Base> {
     Arc::new(DashMap::with_capacity_and_hasher_and_shard_amount(

@@ -207,13 +207,22 @@ impl Shard {
         if header.lead_id != lead_id {
             return Err(StateError::OtherLead);
         }
-        self.work.restore(&header, value);
+        if self.active.is_some() {
+            self.work.put(LeadKey::of(lead_id), Some(value.into()));
+        } else {
+            self.work.restore(&header, value);
+        }
         Ok(())
     }
 
     /// Takes a deletion from the changelog.
     pub fn restore_removal(&mut self, lead_id: &str) {
-        self.work.put(LeadKey::of(lead_id), None);
+        let key = LeadKey::of(lead_id);
+        if self.active.is_some() {
+            self.work.put(key, None);
+        } else {
+            self.work.restore_removal(key);
+        }
     }
 
     /// Takes the partition's own state, as [`Shard::meta`] wrote it.
@@ -282,6 +291,7 @@ impl Shard {
     /// See [`can_switch`].
     pub fn switch(&mut self, switch: &Switch<'_>, model: Arc<Model>) -> Result<(), Refused> {
         can_switch(switch, &model)?;
+        self.work.show_restored();
         self.work.forget_pages();
         self.work.forget_stale();
         self.active =

@@ -1,9 +1,11 @@
 //! The open transaction of a partition: leads that were touched, deadlines that were fired.
 
 mod committed;
+mod restoring;
 
 use std::sync::Arc;
 
+use self::restoring::Restoring;
 use ripen_model::compiled::TraitSource;
 use ripen_model::expression::EventField;
 use ripen_records::{Activity, ActivityRecord, Cause, Decision, Field, IdKind, Input, LeadId, Origin, Text};
@@ -25,7 +27,7 @@ use crate::plan::Plan;
 use crate::scores::Reading;
 use crate::shard::{Active, Applied, Budget};
 use crate::stages::{self, Happened, Occasion};
-use crate::timers::{Gathered, Timer, Timers};
+use crate::timers::{Timer, Timers};
 use crate::view::{self, LeadView};
 use crate::visit;
 
@@ -50,8 +52,7 @@ pub(crate) struct Work {
     pub(crate) sent: Vec<Sent>,
     /// Leads that may still stand under an older model, the first one last; `None`: not looked for yet.
     stale: Option<Vec<LeadKey>>,
-    /// What restoring has shown so far.
-    gathered: Gathered,
+    restoring: Restoring,
 }
 
 /// Room that is used again and again.
@@ -91,7 +92,7 @@ impl Work {
             scratch: Scratch::default(),
             sent: Vec::new(),
             stale: None,
-            gathered: Gathered::default(),
+            restoring: Restoring::default(),
         }
     }
 

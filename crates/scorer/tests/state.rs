@@ -8,7 +8,7 @@ use std::sync::Arc;
 use expect_test::{Expect, expect};
 use ripen_model::Model;
 use ripen_records::{ActivityRecord, Switch, Tick};
-use ripen_scorer::{Applied, Budget, STATE_FORMAT, Shard};
+use ripen_scorer::{Applied, Budget, LeadKey, STATE_FORMAT, Shard};
 
 const MODEL: &str = r#"
 apiVersion: ripen/v1
@@ -210,4 +210,49 @@ fn older_versions_of_a_lead_change_nothing_but_what_they_cost() {
         assert_eq!(decisions, cool(&mut restored(&versions[newest - 1..], &shard.meta(), &model)));
         assert!(!decisions.is_empty(), "the lead cools by itself");
     }
+}
+
+/// More leads than wait for each map of the base, their versions and removals in between.
+#[test]
+fn the_newest_record_of_each_of_many_leads_counts() {
+    const LEADS: usize = 80_000;
+    let model = story::model(MODEL);
+    let mut shard = story::shard(&model);
+    let mut versions = [const { Vec::new() }; 2];
+    for (hour, versions) in versions.iter_mut().enumerate() {
+        for lead in 0..LEADS {
+            let step =
+                story::steps(&format!("{hour}h page_view /{hour} lead=anon:{lead:05} id={hour}")).remove(0);
+            let _ = story::apply(&mut shard, &step, &mut Vec::new());
+        }
+        *versions = records(&mut shard);
+        shard.commit();
+    }
+    let [first, second] = versions;
+    let mut again = Shard::new();
+    for (at, ((id, bytes), (_, newer))) in first.iter().zip(&second).enumerate() {
+        let before = at.saturating_sub(LEADS / 2);
+        again.restore_lead(id, bytes).expect("the format is read");
+        if at % 2 == 0 {
+            again.restore_lead(id, newer).expect("the format is read");
+        }
+        // Long after it came, and soon.
+        if before % 3 == 1 {
+            again.restore_removal(&first[before].0);
+        }
+        if at % 10 == 9 {
+            again.restore_removal(id);
+        }
+    }
+    again.restore_meta(&shard.meta()).expect("the meta record");
+    again.set_models(&[model]).expect("the same model");
+    let is_gone = |at: usize| at % 10 == 9 || at < LEADS / 2 && at % 3 == 1;
+    let mut there = 0;
+    for (at, (id, bytes)) in first.iter().enumerate() {
+        let found = again.base().get(&LeadKey::of(id)).map(|bytes| bytes.to_vec());
+        let expected = if at % 2 == 0 { &second[at].1 } else { bytes };
+        assert_eq!(found.as_ref(), (!is_gone(at)).then_some(expected), "{id}");
+        there += usize::from(!is_gone(at));
+    }
+    assert_eq!((again.base().len(), again.leads()), (there, there));
 }

@@ -1,4 +1,4 @@
-//! The committed leads as a whole: restored, replaced, armed, and brought to another model some at a time.
+//! The committed leads as a whole: replaced, armed, and brought to another model some at a time.
 
 use ripen_records::Decision;
 
@@ -10,14 +10,6 @@ use crate::shard::Active;
 use crate::timers::{Gathered, Timer};
 
 impl Work {
-    /// Takes a committed lead from the changelog, and its deadline with it.
-    pub(crate) fn restore(&mut self, header: &layout::Header<'_>, bytes: &[u8]) {
-        let key = LeadKey::of(header.lead_id);
-        let timer = Timer { deadline_ms: header.deadline_ms, key };
-        self.gathered.add(timer, header.epoch, || self.base.len());
-        self.put(key, Some(bytes.into()));
-    }
-
     /// Replaces a lead's committed bytes; `None` removes them.
     pub(crate) fn put(&mut self, key: LeadKey, bytes: Option<Box<[u8]>>) {
         let is_alive = bytes.as_deref().is_some_and(layout::is_alive);
@@ -27,18 +19,6 @@ impl Work {
         };
         self.alive -= usize::from(before.as_deref().is_some_and(layout::is_alive));
         self.alive += usize::from(is_alive);
-    }
-
-    /// Arms the deadlines of all restored leads; whether all of them stand under the model of `epoch`.
-    pub(crate) fn arm_restored(&mut self, epoch: u32) -> Result<bool, StateError> {
-        let gathered = std::mem::take(&mut self.gathered);
-        // Older versions of leads may have stood under another model, or leave too many timers: one more look is needed.
-        if !gathered.are_all_of(epoch, self.base.len()) {
-            return self.rearm(epoch);
-        }
-        self.timers.replace(gathered);
-        self.stale = Some(Vec::new());
-        Ok(true)
     }
 
     /// Arms the deadlines of all committed leads and no others; whether all of them stand under the model of `epoch`.
