@@ -5,6 +5,7 @@
 //! transaction wrote lies before it. Then the last stable offset has to reach it, and only then is the
 //! changelog read, so that the first end reported really is the end.
 
+use std::hint::black_box;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use crate::record::{RecordBatch, TopicPartition};
 
 /// What one step reads of changelogs and tables.
 const READ_LIMITS: PollLimits = PollLimits { records: 10_000, bytes: 16 << 20 };
+/// Memory that is asked for at once for the state that comes next.
+const ROOM_BYTES: usize = 8 << 20;
 
 /// Undecided transactions are aborted by the brokers long before this; a changelog that still does not show what
 /// was written to it has lost it.
@@ -46,6 +49,8 @@ pub(super) struct Tables {
 pub(super) struct Turns {
     locate: usize,
     restore: usize,
+    /// Bytes read since room was made.
+    read_bytes: usize,
 }
 
 impl Tables {
@@ -120,6 +125,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
         {
             return Err(self.give_up(error));
         }
+        self.make_room(batch.bytes());
         self.take_side_records(&batch);
         for at in &ended {
             self.take_end(at);
@@ -127,6 +133,17 @@ impl<L: Log, O: Operator> Worker<L, O> {
         let any = !batch.is_empty() || !ended.is_empty();
         (self.read, self.ended) = (batch, ended);
         Ok(any)
+    }
+
+    /// Asks for room ahead of the state that is read: left to itself the heap of a thread (glibc) grows page by page,
+    /// with a call of the system for each.
+    fn make_room(&mut self, bytes: usize) {
+        self.turns.read_bytes += bytes;
+        if self.turns.read_bytes > ROOM_BYTES / 2 {
+            self.turns.read_bytes = 0;
+            // Given back at once, which leaves it at the end of the heap.
+            black_box(Vec::<u8>::with_capacity(ROOM_BYTES));
+        }
     }
 
     fn take_side_records(&mut self, batch: &RecordBatch) {
