@@ -4,7 +4,8 @@
 //! Ingest and scorer run as processes of their own. The load are the demo's clicks; the clicks that are timed come from
 //! visitors of their own who take the price list, which decides a stage at once.
 //!
-//! `RIPEN_BENCH_RUNS=auto,auto_idle cargo bench --bench latency` makes only these runs.
+//! `RIPEN_BENCH_RUNS=auto,auto_idle cargo bench --bench latency` makes only these runs; `RIPEN_BENCH_MOST=40000` takes
+//! this for the largest rate, so that runs compare.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -66,7 +67,10 @@ fn main() {
     for (name, interval, share) in RUNS.into_iter().filter(|(name, ..)| wanted(name)) {
         let mut rate = 0.0;
         if share > 0.0 {
-            let most = *most.get_or_insert_with(|| largest_rate(&clicks));
+            let most = *most.get_or_insert_with(|| match std::env::var("RIPEN_BENCH_MOST") {
+                Ok(given) => given.parse().expect("clicks a second"),
+                Err(_) => largest_rate(&clicks),
+            });
             rate = most * share;
             println!("# {PARTITIONS} partitions; {rate:.0} of {most:.0} clicks a second");
         }
