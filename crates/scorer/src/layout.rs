@@ -328,14 +328,19 @@ impl Encoding {
             set.iter().for_each(|rule| self.double(*rule));
         }
         let place = |key: &Key| lead.remembered.binary_search_by(|r| (r.t_ms, r.id).cmp(&key.order()));
+        let mut strays = 0;
         for key in &lead.keys {
+            let place = place(key).map_or(STRAY, |place| place as u16);
+            strays += usize::from(place == STRAY);
             self.number(key.rule);
             self.long(key.key);
-            self.number(place(key).map_or(STRAY, |place| place as u16));
+            self.number(place);
         }
-        for key in lead.keys.iter().filter(|key| place(key).is_err()) {
-            self.instant(key.t_ms);
-            self.long(key.id);
+        if strays > 0 {
+            for key in lead.keys.iter().filter(|key| place(key).is_err()) {
+                self.instant(key.t_ms);
+                self.long(key.id);
+            }
         }
         for (place, key) in lead.keys.iter().enumerate().filter(|(_, key)| key.summed != 0) {
             self.number(place as u16);

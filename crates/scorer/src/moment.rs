@@ -168,13 +168,10 @@ impl<'a> Moment<'a> {
 
     /// The activity `visit_started` derived from this one: its page, utm and visit, nothing else of it (S23).
     pub(crate) fn visit_started(&self) -> Moment<'a> {
-        let mut derived = blake3::Hasher::new();
-        derived.update(self.activity.event_id.as_bytes());
-        derived.update(b"#visit");
         Moment {
             properties: Vec::new(),
             traits: Vec::new(),
-            id: first64(&derived.finalize()),
+            id: hash64([&*self.activity.event_id, "#visit"].concat().as_bytes()),
             opens_visit: true,
             ..*self
         }

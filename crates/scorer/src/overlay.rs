@@ -62,18 +62,24 @@ impl Overlay {
         self.places.get(&key).map(|place| &self.leads[*place])
     }
 
-    /// The key of a lead: known already if the transaction has touched it.
-    pub(crate) fn key_of(&mut self, lead_id: &str) -> LeadKey {
+    /// The key of a lead; known already, and its place with it, if the transaction has touched it.
+    pub(crate) fn key_of(&mut self, lead_id: &str) -> (LeadKey, Option<usize>) {
         let slot = self.recent.slot(lead_id);
         let used = &self.leads[..self.places.len()];
-        match used.get(*slot as usize) {
-            Some(touched) if touched.lead.id == lead_id => touched.key,
+        let place = *slot as usize;
+        match used.get(place) {
+            Some(touched) if touched.lead.id == lead_id => (touched.key, Some(place)),
             _ => {
                 // Where it will stand if it is touched now for the first time.
                 *slot = used.len() as u32;
-                LeadKey::of(lead_id)
+                (LeadKey::of(lead_id), None)
             }
         }
+    }
+
+    /// The lead that stands at a place.
+    pub(crate) fn at(&mut self, place: usize) -> &mut Touched {
+        &mut self.leads[place]
     }
 
     /// The lead, decoded from the base at its first touch.
@@ -83,14 +89,26 @@ impl Overlay {
         active: &Active,
         key: LeadKey,
     ) -> Result<Option<&mut Touched>, StateError> {
+        Ok(self.find(base, active, key)?.map(|place| self.at(place)))
+    }
+
+    /// The place of the lead, decoded from the base at its first touch. It keeps it until the transaction ends.
+    pub(crate) fn find(
+        &mut self,
+        base: &Base,
+        active: &Active,
+        key: LeadKey,
+    ) -> Result<Option<usize>, StateError> {
         if let Some(place) = self.places.get(&key) {
-            return Ok(Some(&mut self.leads[*place]));
+            return Ok(Some(*place));
         }
         let Some(bytes) = base.get(&key) else { return Ok(None) };
         let touched = self.room();
         let plan = active.plan_of(layout::header(&bytes)?.epoch)?;
         layout::decode(plan, &bytes, &mut touched.lead)?;
-        Ok(Some(self.take_room(key)))
+        let place = self.places.len();
+        self.take_room(key);
+        Ok(Some(place))
     }
 
     /// A lead whose life has not begun yet, in the place of one whose life is over.

@@ -230,11 +230,15 @@ impl Work {
         activity: &Activity<'_>,
         out: &mut Vec<Decision>,
     ) -> Result<Applied, Refused> {
-        let key = self.overlay.key_of(lead_id);
+        let (key, known_place) = self.overlay.key_of(lead_id);
         self.refresh(active, key, out)?;
+        let place = match known_place {
+            Some(place) => Some(place),
+            None => self.overlay.find(&self.base, active, key)?,
+        };
         let mut erased_ms = NEVER;
         let mut alive = false;
-        if let Some(touched) = self.overlay.touch(&self.base, active, key)?
+        if let Some(touched) = place.map(|place| self.overlay.at(place))
             && !touched.is_removed
         {
             erased_ms = refused_ms(&touched.lead, self.clock_ms);
@@ -254,22 +258,22 @@ impl Work {
                 }
             }
         }
-        let Work { overlay, base, scratch, memo, clock_ms, historical, .. } = self;
+        let Work { overlay, scratch, memo, clock_ms, historical, .. } = self;
         let plan = &*active.plan;
         let arrival_ms = activity.arrival_ms.min(*clock_ms);
         let known = activity.ids.iter().any(|id| is_known(id));
         let mut moment = Moment::new(plan, memo, activity, known, arrival_ms);
-        let former = overlay.touch(base, active, key)?.filter(|_| alive);
+        let former = place.filter(|_| alive);
         if former.is_none() {
             LeadId::parse(lead_id)?;
         }
         // A life begins only with what is accepted: an erasure in its place stays otherwise.
-        let lead = former.as_ref().map(|touched| &touched.lead);
+        let lead = former.map(|place| &overlay.at(place).lead);
         if let Err(reason) = count::accept(lead, &moment, plan.model.time.late_accept_ms) {
             return Ok(Applied::Filtered(reason));
         }
         let touched = match former {
-            Some(touched) => touched,
+            Some(place) => overlay.at(place),
             None => overlay.begin(key, lead_id, arrival_ms, active.epoch),
         };
         touched.is_removed = false;
