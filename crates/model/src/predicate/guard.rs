@@ -108,4 +108,38 @@ mod tests {
             assert_eq!(check(&text).is_ok(), fits, "{text}");
         }
     }
+
+    #[test]
+    fn each_bound_is_kept_to_the_last() {
+        for (unit, most) in
+            [("x", LENGTH), ("(", DEPTH), ("!", CHAIN), ("()", CHAIN), (".a,", OPERATORS), ("in,", OPERATORS)]
+        {
+            assert_eq!(check(&unit.repeat(most)), Ok(()), "{most} of {unit}");
+            assert!(check(&unit.repeat(most + 1)).is_err(), "{} of {unit}", most + 1);
+        }
+        assert_eq!(check(&"i,".repeat(OPERATORS + 1)), Ok(()), "no operators");
+    }
+
+    #[test]
+    fn a_chain_ends_at_what_does_not_nest_and_at_nothing_else() {
+        let half = "!".repeat(CHAIN / 2 + 1);
+        for (between, fits) in
+            [("&&", true), ("||", true), (",", true), ("|", false), ("&", false), (" ", false)]
+        {
+            assert_eq!(check(&format!("{half}{between}{half}")).is_ok(), fits, "{between}");
+        }
+        assert_eq!(check("|a"), Ok(()), "for the parser to refuse");
+        assert!(check("what_is_before || ?").is_err());
+    }
+
+    #[test]
+    fn what_a_text_holds_is_not_looked_at_and_what_follows_it_is() {
+        for text in ["'a?'", "\"a?\"", r"'\'?'", r"'\\'", "'''a'?'''", r"r'\'", "'?", "'''?''"] {
+            assert_eq!(check(text), Ok(()), "{text}");
+        }
+        for text in ["'a' ?", "\"a\" ?", r"'\'' ?", r"'\\' ?", "'''a''' ?", r"r'\' ?", r"x + R'\' ?", "'' ?"]
+        {
+            assert!(check(text).is_err(), "{text}");
+        }
+    }
 }
