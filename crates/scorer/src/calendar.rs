@@ -177,10 +177,42 @@ mod tests {
             ("2026-01-05T08:00Z", 8 * 60, "2026-01-05T17:00Z"),
             ("2026-03-27T16:00Z", 2 * 60, "2026-03-30T08:00Z"),
             ("2026-01-05T08:00Z", 40 * 60 + 1, "2026-01-12T08:01Z"),
+            ("2026-01-09T18:00Z", 0, "2026-01-12T08:00Z"),
+            ("2026-01-05T08:00Z", 140 * 40 * 60, "2028-09-08T16:00Z"),
         ] {
-            let due_ms = after_hours_ms(&zone, &hours, ms(start), open * MS_PER_MINUTE);
-            assert_eq!(Timestamp::from_millisecond(due_ms).ok(), end.parse().ok(), "{start} + {open} min");
+            assert_eq!(after(&hours, start, open), end.parse().ok(), "{start} + {open} min");
         }
         assert_eq!(after_hours_ms(&zone, &Hours::default(), 0, 1), i64::MAX);
+    }
+
+    #[test]
+    fn few_business_hours_are_looked_for_as_long_as_it_takes() {
+        for (span, start, open, end) in [
+            // An hour before midnight of each Sunday.
+            ((23 * 60, 24 * 60), "2026-01-05T08:00Z", 30 * 60, "2026-08-02T22:00Z"),
+            // An hour that the clock skips on 29 March, and that it repeats on 25 October.
+            ((2 * 60, 3 * 60), "2026-03-22T01:30Z", 45, "2026-04-05T00:15Z"),
+            ((2 * 60, 3 * 60), "2026-10-25T00:00Z", 90, "2026-10-25T01:30Z"),
+        ] {
+            let mut hours = Hours::default();
+            hours.week[6].push(span);
+            assert_eq!(after(&hours, start, open), end.parse().ok(), "{start} + {open} min");
+        }
+    }
+
+    fn after(hours: &Hours, start: &str, open: i64) -> Option<Timestamp> {
+        let due_ms = after_hours_ms(&berlin(), hours, ms(start), open * MS_PER_MINUTE);
+        Timestamp::from_millisecond(due_ms).ok()
+    }
+
+    #[test]
+    fn an_hour_is_the_clocks_where_it_is_a_quarter_off() {
+        let zone = TimeZone::get("Asia/Kathmandu").expect("the bundled database has it");
+        let bucket = |t| bucket(&zone, &KeyPart::Hour, t).expect("of the calendar");
+        // 05:45 ahead: it is two o'clock.
+        let two = ms("2026-01-05T20:15Z");
+        assert_eq!(bucket(two), bucket(two + MS_PER_HOUR - 1));
+        assert_ne!(bucket(two), bucket(two - 1));
+        assert_eq!(bucket_end_ms(&zone, &KeyPart::Hour, two), Some(two + MS_PER_HOUR));
     }
 }
