@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use expect_test::{Expect, expect};
 use ripen_records::{Change, decode_activity};
-use ripen_scorer::{Applied, Budget, LeadReader, Shard};
+use ripen_scorer::{Applied, Budget, LeadReader, LeadView, Shard};
 
 const BEFORE: &str = r#"
 apiVersion: ripen/v1
@@ -278,4 +278,120 @@ fn a_lead_that_comes_late_from_under_an_older_model_is_converted() {
     let scores: Vec<String> =
         view.scores.iter().map(|score| format!("{} {}", score.name, score.milli)).collect();
     expect!["interest 1443 total 2000"].assert_eq(&scores.join(" "));
+}
+
+/// Something of everything that a lead keeps. Each `#` is a place for an entry before those that are there.
+const PLACES: &str = r#"
+apiVersion: ripen/v1
+model: {id: places, version: 1}
+time: {late_accept: 10d}
+scores: {#scores interest: {half_life: 1d}, total: {half_life: never}}
+rules:
+  #rules
+  - {id: view, event: page_view, points: {interest: 8}, once_per: [page.path], max: 3}
+  - {id: back, event: visit_started, points: {total: 1000}}
+  - {id: return, event: visit_started, points: {total: 100}, once_per: [day], max: 5}
+  - {id: ping, event: ping, points: {total: 1}}
+  - {id: lost, event: gift, points: {total: 10}}
+  - {id: short, event: short, set: {contact: 1d}}
+  - {id: long, event: long, set: {contact: 3d}}
+  - {id: drop, event: drop, unset: [contact]}
+  - {id: order, event: order, once_per: [properties.order], max: 9}
+disqualify:
+  #verdicts
+  - {id: refused, event: refuse, reason: {from: properties.reason}, until: 2d, cap_stage: warm}
+stages:
+  - {id: new, owner: marketing}
+  #stages
+  - {id: warm, owner: marketing, enter: "score.interest >= 15 || sum('order', properties.price, '9d') >= 50", exit: "score.interest < 10", min_dwell: 2h}
+  - {id: hot, owner: sales, enter: "fact.contact && traits.plan == 'pro'", exit: "!fact.contact"}
+feedback:
+  cleared: {clear: [total]}
+  lost: {clear: [interest], recycle_to: warm, for: 1d, cooldown: {stage: hot, for: 3h}}
+audiences:
+  #audiences
+  near: "stage == 'warm'"
+  far: "score.total >= 1000 && stage == 'new'"
+alerts:
+  #alerts
+  - {id: glad, when: "score.interest >= 8", to: sales, cool_down: 5h}
+  - {id: rich, when: "score.total >= 5", to: sales, cool_down: 2d}
+handover: {stages: [hot], require: [plan], history: 20}
+response: {hot: {within: 5m, answered_by: called, escalate: [1h, 20h]}}
+"#;
+
+const PLACES_STORY: &str = "
+    0h page_view /a session=s1; 1h ping; 1h30m long; 2h page_view /b session=s2 dwell=3; 2h30m whatever
+    2h40m order order=1 price=30; 2h50m order order=2 price=25; 3h identify traits.plan=pro; 3h10m short
+    3h20m refuse reason=rude; 4h ping; 4h gift; 5h ping; 6h cleared t=1; 4h30m ping arrived=7h
+    3h30m cleared arrived=8h; 9h page_view /c session=s3; 52h tick; 53h long; 53h1m called; 54h lost
+    54h10m drop; 55h page_view /d; 56h page_view /a; 57h short; 58h page_view /e; 60h tick; 80h long
+    4h ping id=twice; 100h page_view /f id=both session=s4; 99h page_view /f id=both session=s5 lead=user:1
+    100h ping id=again; 99h ping id=again lead=user:1; 101h gift lead=user:1; 102h alias to=user:1
+    103h long lead=user:1; 104h page_view /g lead=user:1; 200h tick";
+
+/// Leads go on under a model that has all of it and something more before each, as if there had been no switch; wherever
+/// in the story it comes.
+#[test]
+fn where_things_stand_in_a_model_does_not_matter() {
+    let fill = |entries: [&str; 7]| {
+        let names = ["#scores", "#rules", "#verdicts", "#stages", "#audiences", "#alerts"];
+        let filled = names
+            .iter()
+            .zip(entries)
+            .fold(PLACES.to_owned(), |text, (name, entry)| text.replace(name, entry));
+        story::model(&filled.replace("version: 1", entries[6]))
+    };
+    let before = fill(["", "", "", "", "", "", "version: 1"]);
+    let after = fill([
+        "odd: {half_life: 2d},",
+        "- {id: odd, event: odd, points: {odd: 1}, set: {odd: 1h, contact: 12h}}
+  - {id: cleared, event: odd_page, points: {odd: 1}}
+  - {id: glad, event: aaa, points: {odd: 1}, where: \"properties.aaa == 1 && traits.aaa == 2\"}",
+        "- {id: odd_one, event: odd_one, reason: odd, until: 1d}",
+        "- {id: odd, owner: marketing, enter: \"fact.odd\", exit: \"!fact.odd\"}",
+        "odd: \"fact.odd\"",
+        "- {id: odd, when: \"fact.odd\", to: sales, cool_down: 1h}",
+        "version: 2",
+    ]);
+    let steps = story::steps(PLACES_STORY);
+    let told = |switch_at: Option<usize>| {
+        let (mut shard, mut told) = (story::shard(&before), Vec::new());
+        for (ix, step) in steps.iter().enumerate() {
+            if switch_at == Some(ix) {
+                let mut switch = story::switch_to(&after, 2);
+                switch.at_ms = shard.clock();
+                shard.switch(&switch, Arc::clone(&after)).expect("another model");
+            }
+            let mut decisions = Vec::new();
+            let _ = story::apply(&mut shard, step, &mut decisions);
+            shard.commit();
+            for decision in &decisions {
+                let more = match &decision.change {
+                    Change::Handover(handover) => format!("{:?}", handover.history),
+                    _ => String::new(),
+                };
+                told.push(story::say(decision) + &story::say_why(decision) + &more);
+            }
+            for lead in ["anon:a", "user:1"] {
+                let view = shard.lead(lead, shard.clock()).expect("readable");
+                told.push(format!("{lead} after {ix}: {:?}", view.map(standing)));
+            }
+        }
+        told
+    };
+    let straight = told(None);
+    for at in 1..steps.len() {
+        let switched = told(Some(at));
+        let differs = straight.iter().zip(&switched).position(|(one, other)| one != other);
+        let places = differs.map(|place| (&straight[place], &switched[place]));
+        assert_eq!(places, None, "a switch before step {at}");
+        assert_eq!(straight.len(), switched.len());
+    }
+}
+
+/// A lead's stage, scores but those of nothing, and facts.
+fn standing(view: LeadView) -> (String, Vec<(String, i64)>, Vec<String>) {
+    let scores = view.scores.into_iter().filter(|score| score.milli != 0);
+    (view.stage, scores.map(|score| (score.name, score.milli)).collect(), view.facts)
 }
