@@ -33,7 +33,7 @@ alerts:
 fn a_score_that_rises_before_it_falls_is_seen_at_its_height() {
     let liked = |points, liked_from, story| {
         let (_, decisions, _) = story::run(&story::model(&torn(points, liked_from)), story);
-        decisions.iter().map(|decision| story::say(decision)).collect::<String>()
+        decisions.iter().map(story::say).collect::<String>()
     };
     for (points, liked_from) in [(1, 9), (3, 11), (-3, 5)] {
         // With the blame first nothing is to come but the end, in months, when the praise arrives.
