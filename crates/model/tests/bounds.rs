@@ -1,7 +1,7 @@
 //! How large a lead may get, and what each part of a model adds to that, worked out by hand from the sizes of the state.
 
-use ripen_model::compile;
 use ripen_model::compiled::Model;
+use ripen_model::{LARGEST_LEAD_BYTES, compile};
 
 /// 128 fixed, 64 · 258 for ids, 10 · (16 + 2) remembered, a stage's 36, 2 · 12 for scores, 64 for the clock of sales,
 /// 2 · (20 + 6 · 66) for touches, 8 · 145 of history.
@@ -9,6 +9,10 @@ const BARE: u64 = 128 + 16_512 + 180 + 36 + 24 + 64 + 832 + 1_160;
 
 /// A model with this in it: more of the section `time`, more scores, or sections behind the first stage.
 fn model(more: &str) -> Model {
+    compiled(more).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn compiled(more: &str) -> Result<Model, String> {
     let (mut time, mut scores, mut sections) = (", remember: 10", "", "");
     match more {
         _ if more.starts_with(", remember") => time = more,
@@ -20,7 +24,7 @@ fn model(more: &str) -> Model {
          scores: {{heat: {{half_life: 1d}}, ever: {{half_life: never}}{scores}}}\n\
          stages:\n  - {{id: a, owner: m}}\n{sections}"
     );
-    compile("m.yaml", &text).unwrap_or_else(|errors| panic!("{errors}\n{text}"))
+    compile("m.yaml", &text).map_err(|errors| errors.to_string())
 }
 
 #[test]
@@ -95,4 +99,46 @@ fn a_typical_lead_has_seen_three_pages() {
     let many: Vec<String> = (0..255).map(|n| format!("{{id: r{n}, event: e}}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     assert_eq!(model(&rules(&many)).typical_bytes_per_lead(), BARE + 10 + 3);
+}
+
+#[test]
+fn a_model_whose_lead_could_take_too_much_is_refused_with_its_largest_rules() {
+    // A rule: 4, and 2 in each of 10 sets; a key: 26.
+    let of = |keys_of_last: u64| {
+        let max = |rule: u64| if rule < 9 { 1_000 } else { keys_of_last };
+        let rule = |n| format!("{{id: r{n}, event: e, once_per: [properties.x], max: {}}}", max(n));
+        format!("rules: [{}]", (0..10).map(rule).collect::<Vec<_>>().join(", "))
+    };
+    let bytes = |keys_of_last: u64| BARE + 10 * 24 + (9_000 + keys_of_last) * 26;
+    assert!(bytes(344) <= LARGEST_LEAD_BYTES && LARGEST_LEAD_BYTES < bytes(345));
+    assert_eq!(model(&of(344)).worst_case_bytes_per_lead(), bytes(344));
+    let refused = compiled(&of(345)).expect_err("one key too many");
+    let said =
+        "one lead could take 262146 bytes, 262144 are allowed; the largest rules: `r8` 26004, `r7` 26004";
+    assert!(refused.contains(said), "{refused}");
+}
+
+#[test]
+fn what_a_section_and_an_entry_may_hold_is_counted() {
+    let numbered = |count: usize, entry: &dyn Fn(usize) -> String| -> String {
+        (0..count).map(entry).collect::<Vec<_>>().join(", ")
+    };
+    let scores = |count| numbered(count - 2, &|n| format!("s{n}: {{half_life: 1d}}"));
+    let audiences = |count| format!("audiences: {{{}}}", numbered(count, &|n| format!("a{n}: known")));
+    let lists = |count| format!("lists: {{{}}}", numbered(count, &|n| format!("l{n}: [x]")));
+    let pages = |count| format!("pages: {{shop: [{}]}}", numbered(count, &|n| format!("/p{n}")));
+    let section = |most| format!("this section has at most {most} entries");
+    let cases: [(&dyn Fn(usize) -> String, usize, String); 4] = [
+        (&|count| format!(", {}", scores(count)), 255, section("255")),
+        (&audiences, 255, section("255")),
+        (&lists, 8_192, section("8192")),
+        (&pages, 4_096, "this has at most 4096 entries".to_owned()),
+    ];
+    for (text, most, said) in cases {
+        assert!(compiled(&text(most)).is_ok(), "{most} fit: {:?}", compiled(&text(most)).err());
+        let refused = compiled(&text(most + 1)).expect_err("one too many");
+        assert!(refused.contains(&said), "{refused}");
+        // Nothing else is looked at then.
+        assert_eq!(refused.matches("at most").count(), 1, "{refused}");
+    }
 }

@@ -73,6 +73,34 @@ fn restored(shard: &Shard, models: &[Arc<ripen_model::Model>]) -> Shard {
     restored
 }
 
+/// What page a path is was looked up under the model before, and is kept for the next activity.
+#[test]
+fn a_path_is_the_page_that_the_active_model_calls_it() {
+    let model = |version: u32, price: &str| {
+        story::model(&format!(
+            "apiVersion: ripen/v1\nmodel: {{id: pages, version: {version}}}\npages: {{price: [{price}]}}\n\
+             scores: {{interest: {{half_life: 1d}}}}\nrules:\n  - {{id: price, event: page_view, \
+             where: \"page.kind == 'price'\", points: {{interest: 1}}}}\nstages: [{{id: new, owner: m}}]\n"
+        ))
+    };
+    let mut shard = Shard::new();
+    let mut counted = Vec::new();
+    for (epoch, price) in (1..).zip(["/a", "/b", "/a"]) {
+        let model = model(epoch, price);
+        shard.switch(&story::switch_to(&model, epoch), Arc::clone(&model)).expect("a model");
+        for path in ["/a", "/b"] {
+            let view = story::steps(&format!("{epoch}h page_view {path} id={epoch}{path}")).remove(0);
+            match story::apply(&mut shard, &view, &mut Vec::new()) {
+                Applied::Accepted { counted: 1, .. } => counted.push((epoch, path)),
+                Applied::Accepted { counted: 0, .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        shard.commit();
+    }
+    assert_eq!(counted, [(1, "/a"), (2, "/b"), (3, "/a")]);
+}
+
 #[test]
 fn a_partition_without_leads_waits_for_the_same_tick_once_it_is_restored() {
     let models = [BEFORE, &BEFORE.replace("version: 1", "version: 2")].map(story::model);

@@ -256,3 +256,41 @@ fn the_newest_record_of_each_of_many_leads_counts() {
     }
     assert_eq!((again.base().len(), again.leads()), (there, there));
 }
+
+/// What a run over history and one that is traced ask of a partition besides.
+#[test]
+fn a_backfill_marks_its_decisions_and_deadlines_are_noted_on_request() {
+    let model = story::model(MODEL);
+    let steps = story::steps("0h form; 1h page_view /b; 2h page_view /a lead=anon:other; 9000h tick");
+    let run = |is_asked: bool| {
+        let (mut shard, mut decisions, mut fired) = (story::shard(&model), Vec::new(), Vec::new());
+        if is_asked {
+            shard.set_historical(true);
+            shard.note_fired();
+        }
+        let mut leads = Vec::new();
+        for step in &steps {
+            let _ = story::apply(&mut shard, step, &mut decisions);
+            shard.commit();
+            leads.push(shard.leads());
+            fired.extend(shard.take_fired());
+        }
+        assert!(shard.take_fired().is_empty(), "each is told once");
+        (decisions, fired, leads)
+    };
+    let (plain, unasked, leads) = run(false);
+    let (mut marked, fired, _) = run(true);
+    assert_eq!(leads[..3], [1, 1, 2]);
+    assert!(unasked.is_empty() && !plain.is_empty() && plain.iter().all(|decision| !decision.historical));
+    assert!(marked.iter().all(|decision| decision.historical));
+    marked.iter_mut().for_each(|decision| decision.historical = false);
+    assert_eq!(plain, marked, "nothing else differs");
+    let at_deadlines = plain.iter().filter(|decision| {
+        matches!(decision.cause, ripen_records::Cause::Decay | ripen_records::Cause::Forgotten)
+    });
+    for decision in at_deadlines {
+        let noted = (decision.lead.clone(), decision.effective_at_ms);
+        assert!(fired.contains(&noted), "{noted:?} of {fired:?}");
+    }
+    assert!(fired.is_sorted_by_key(|(_, at_ms)| *at_ms) && !fired.is_empty());
+}
