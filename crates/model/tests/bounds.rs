@@ -128,7 +128,8 @@ fn what_a_section_and_an_entry_may_hold_is_counted() {
     let lists = |count| format!("lists: {{{}}}", numbered(count, &|n| format!("l{n}: [x]")));
     let pages = |count| format!("pages: {{shop: [{}]}}", numbered(count, &|n| format!("/p{n}")));
     let section = |most| format!("this section has at most {most} entries");
-    let cases: [(&dyn Fn(usize) -> String, usize, String); 4] = [
+    type Sections<'a> = &'a dyn Fn(usize) -> String;
+    let cases: [(Sections<'_>, usize, String); 4] = [
         (&|count| format!(", {}", scores(count)), 255, section("255")),
         (&audiences, 255, section("255")),
         (&lists, 8_192, section("8192")),
