@@ -198,7 +198,8 @@ impl Shard {
         Arc::clone(&self.work.base)
     }
 
-    /// Takes one changelog record; the newest one of a lead counts. Only its header is read.
+    /// Takes one changelog record; the newest one of a lead counts. Only its header is read. Readers see it once
+    /// [`Shard::set_models`] has ended restoring, and one that comes after that at once.
     ///
     /// # Errors
     /// Bytes of another format, or of another lead.
@@ -215,7 +216,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Takes a deletion from the changelog.
+    /// Takes a deletion from the changelog; it is seen when a lead would be.
     pub fn restore_removal(&mut self, lead_id: &str) {
         let key = LeadKey::of(lead_id);
         if self.active.is_some() {
