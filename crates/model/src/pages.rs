@@ -31,11 +31,6 @@ impl PageMatcher {
         PageMatcher { router: matchit::Router::new(), fold_case }
     }
 
-    /// Whether paths are folded to lower case before they are matched (`pages.fold_case`).
-    pub fn fold_case(&self) -> bool {
-        self.fold_case
-    }
-
     /// The kind and parameters of a path that ingest has normalised (`/models/a`); `None`: no kind.
     pub fn matches(&self, path: &str) -> Option<PageMatch> {
         if self.fold_case { self.matches_exactly(&path.to_lowercase()) } else { self.matches_exactly(path) }
@@ -55,13 +50,8 @@ impl PageMatcher {
         kind: PageKindIx,
         parameters: Vec<PageParameterIx>,
     ) -> Result<(), matchit::InsertError> {
-        let folded;
-        let pattern = if self.fold_case {
-            folded = fold_static_parts(pattern);
-            &folded
-        } else {
-            pattern
-        };
+        // The names of parameters are folded with the rest: values are told by their order.
+        let pattern = if self.fold_case { pattern.to_lowercase() } else { pattern.to_owned() };
         self.router.insert(pattern, Pattern { kind, parameters })
     }
 }
@@ -78,23 +68,9 @@ pub(crate) fn parameter_names(pattern: &str) -> Vec<&str> {
         }
         let Some(close) = rest.find('}') else { break };
         names.push(rest[..close].trim_start_matches('*'));
-        rest = &rest[close + 1..];
+        rest = &rest[close..];
     }
     names
-}
-
-fn fold_static_parts(pattern: &str) -> String {
-    let mut folded = String::with_capacity(pattern.len());
-    let mut inside = false;
-    for c in pattern.chars() {
-        match c {
-            '{' => inside = true,
-            '}' => inside = false,
-            _ => {}
-        }
-        if inside { folded.push(c) } else { folded.extend(c.to_lowercase()) }
-    }
-    folded
 }
 
 #[cfg(test)]
@@ -144,9 +120,11 @@ mod tests {
 
     #[test]
     fn case_folds_if_told() {
-        let matcher = matcher(true, &["/Models/{Model}"]);
+        let matcher = matcher(true, &["/Models/{Model}", "/ΟΔΟΣ"]);
         let found = matcher.matches("/MODELS/Ab").unwrap();
         assert_eq!(found.parameters, [(PageParameterIx(0), "ab".to_owned())]);
+        // A sigma that ends a word has a lower case of its own.
+        assert_eq!(matcher.matches("/ΟΔΟΣ").map(|found| found.kind), Some(PageKindIx(1)));
     }
 
     #[test]
