@@ -165,6 +165,9 @@ impl Reader<'_, '_> {
             return Some(Operand::Field(field, at));
         }
         match &expr.expr {
+            Expr::Call(call) if call.target.is_some() => {
+                self.text_function_as_value(call, self.own_place(expr));
+            }
             Expr::Call(call) => self.not_for_events(&call.func_name, at),
             Expr::List(_) => self.add(at, "a list stands on the right of `in`"),
             _ => self.add(at, "neither a field of the activity nor a constant"),

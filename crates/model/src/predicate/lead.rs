@@ -182,13 +182,15 @@ impl Reader<'_, '_> {
             self.add(at, "neither a score, a trait, a window function nor a constant");
             return None;
         };
+        if call.target.is_some() {
+            self.text_function_as_value(call, self.own_place(expr));
+            return None;
+        }
         match call.func_name.as_str() {
             operators::ADD | operators::SUBSTRACT | operators::MULTIPLY | operators::NEGATE => {
                 self.linear(expr).map(Operand::Scores)
             }
-            "count" | "days" | "sum" if call.target.is_none() => {
-                self.window(call, self.own_place(expr)).map(Operand::Window)
-            }
+            "count" | "days" | "sum" => self.window(call, self.own_place(expr)).map(Operand::Window),
             "seen" | "known_for" | "stage_for" => {
                 self.add(at, format!("`{}` is a condition by itself", call.func_name));
                 None
@@ -376,7 +378,7 @@ impl Reader<'_, '_> {
             return Some(self.names.answer(&criterion));
         }
         if path.root() != "traits" {
-            if ROOTS.contains(&path.root()) && !otherwise.is_empty() {
+            if ROOTS.contains(&path.root()) {
                 self.add(path.at(), otherwise);
             } else {
                 self.unknown_lead_name(path);

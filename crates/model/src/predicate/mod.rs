@@ -415,6 +415,13 @@ impl<'r, 'a> Reader<'r, 'a> {
         }))
     }
 
+    /// What is wrong with a text function where a value is expected.
+    fn text_function_as_value(&mut self, call: &CallExpr, at: usize) {
+        if let Ok(Some(_)) = self.text_function(call, at) {
+            self.add(at, "a condition is not a value that can be compared");
+        }
+    }
+
     /// A comparison with a constant, if such a one can ever hold. `None` after a finding.
     fn comparison(&mut self, comparison: Comparison, constant: Constant, at: usize) -> Option<Test> {
         let ordered = !matches!(comparison, Comparison::Equal | Comparison::NotEqual);
