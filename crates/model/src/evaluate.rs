@@ -63,7 +63,7 @@ impl Test {
                 FieldValue::Text(text) => !text.is_empty(),
                 _ => true,
             },
-            Test::IsTrue => value == FieldValue::Boolean(true),
+            Test::IsTrue => matches!(value, FieldValue::Boolean(true)),
         }
     }
 }

@@ -8,6 +8,9 @@ const MOST_FINDINGS: usize = 1_000;
 /// Findings printed at most.
 const SHOWN: usize = 200;
 
+/// Longest name, in characters, for which a near one is looked for.
+const LONGEST_SLIP: usize = 100;
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -125,14 +128,15 @@ pub(crate) fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = 
 }
 
 fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let length = name.chars().count();
     // A name of a thousand characters is no slip; the comparison's cost grows with the square.
-    if name.len() > 100 {
+    if length > LONGEST_SLIP {
         return None;
     }
-    let allowed = name.chars().count().div_ceil(3).max(1);
+    let allowed = length.div_ceil(3).max(1);
     candidates
         .into_iter()
-        .filter(|candidate| candidate.len().abs_diff(name.len()) <= 4 * allowed)
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= allowed)
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min()
@@ -170,6 +174,12 @@ mod tests {
             "did you mean `page_view`?"
         );
         assert_eq!(did_you_mean("xyz", ["page_view"]), None);
-        assert_eq!(did_you_mean(&"x".repeat(5000), ["page_view"]), None);
+        // A third of the name may differ, however many bytes its letters take.
+        assert_eq!(did_you_mean("оценка", ["оценка😀😀"]).unwrap(), "did you mean `оценка😀😀`?");
+        assert_eq!(did_you_mean("оценка", ["оценка_ab"]), None);
+        for (length, is_slip) in [(LONGEST_SLIP, true), (LONGEST_SLIP + 1, false)] {
+            let found = did_you_mean(&"ж".repeat(length), [format!("{}x", "ж".repeat(length)).as_str()]);
+            assert_eq!(found.is_some(), is_slip, "{length} characters");
+        }
     }
 }

@@ -15,9 +15,10 @@ const DEPTH: usize = 24;
 /// Nodes at most; the largest sensible model has some ten thousand.
 const NODES: usize = 500_000;
 
-/// One node with the bytes it stands at.
+/// One node with its place.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
+    /// The bytes of a scalar; of a list or a map only where it begins.
     pub(crate) span: Range<usize>,
     pub(crate) content: Content,
 }
@@ -128,18 +129,13 @@ impl Node {
         let Content::Scalar { text, style } = &self.content else { return self.at() };
         let raw = file.get(self.span.clone()).unwrap_or_default();
         let quoted = matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted);
-        let mut raw_chars = raw.char_indices().skip(usize::from(quoted)).peekable();
+        let mut raw_chars = raw.char_indices().skip(usize::from(quoted));
         for (at, expected) in text.char_indices() {
             // A character of the text stands at the next equal one: between them are only escapes,
             // indentation and line breaks.
-            let found = loop {
-                match raw_chars.next() {
-                    Some((raw_at, c)) if c == expected => break raw_at,
-                    Some((raw_at, c)) if c.is_whitespace() && expected.is_whitespace() => break raw_at,
-                    Some(_) => {}
-                    None => return self.at(),
-                }
-            };
+            let is_it =
+                |(_, c): &(usize, char)| *c == expected || c.is_whitespace() && expected.is_whitespace();
+            let Some((found, _)) = raw_chars.find(is_it) else { break };
             if at >= text_offset {
                 return self.at() + found;
             }
@@ -147,7 +143,7 @@ impl Node {
                 raw_chars.next();
             }
         }
-        self.at() + raw.len().saturating_sub(usize::from(quoted))
+        self.at()
     }
 }
 
@@ -222,7 +218,7 @@ where
                 loop {
                     let (event, span) = self.next()?;
                     if event == Event::SequenceEnd {
-                        return Some(Node { span: from..end(&span), content: Content::List(items) });
+                        return Some(Node { span: from..from, content: Content::List(items) });
                     }
                     items.push(self.node(event, &span, depth + 1)?);
                 }
@@ -232,7 +228,7 @@ where
                 loop {
                     let (event, span) = self.next()?;
                     if event == Event::MappingEnd {
-                        return Some(Node { span: from..end(&span), content: Content::Map(entries) });
+                        return Some(Node { span: from..from, content: Content::Map(entries) });
                     }
                     let key = self.node(event, &span, depth + 1)?;
                     let (event, span) = self.next()?;
@@ -263,10 +259,6 @@ fn is_content(event: &Event<'_>) -> bool {
 
 fn start(span: &Span) -> usize {
     span.start.byte_offset().unwrap_or_default()
-}
-
-fn end(span: &Span) -> usize {
-    span.end.byte_offset().unwrap_or_default()
 }
 
 /// YAML 1.2, core schema: `yes`, `no` and `on` are texts.
@@ -355,6 +347,7 @@ mod tests {
             "a: |\n  bc\n  x y\n",
             "a: bc\n  de\n  x y\n",
             "a: 'äöü x'",
+            "{a: \"bc\nde x\"}",
         ] {
             let mut findings = Findings::new(file);
             let root = parse(&mut findings).unwrap();
@@ -370,15 +363,42 @@ mod tests {
         for (file, expect) in [
             ("a: &x 1\nb: *x", "anchors"),
             ("a: !!str 1", "anchors"),
+            ("a: &x [1]", "anchors"),
+            ("a: !!seq [1]", "anchors"),
+            ("a: &x {b: 1}", "anchors"),
+            ("a: !!map {b: 1}", "anchors"),
             ("a: [1", "not YAML"),
             ("", "the file is empty"),
             ("a: 1\n---\nb: 2", "one YAML document"),
-            (&format!("{}{}", "[".repeat(60), "]".repeat(60)), "nested deeper"),
         ] {
             let mut findings = Findings::new(file);
             assert!(parse(&mut findings).is_none());
             let errors = findings.into_errors("m").to_string();
             assert!(errors.contains(expect), "{file}: {errors}");
         }
+    }
+
+    #[test]
+    fn depth_and_size_are_bounded() {
+        let check = |file: &str, nodes_before: usize, fits: bool| {
+            let mut findings = Findings::new(file);
+            let parser = Parser::new_from_str(file);
+            let root = Tree { parser, findings: &mut findings, nodes: nodes_before }.document();
+            assert_eq!(root.is_some(), fits, "{file}");
+            let errors = findings.into_errors("m").to_string();
+            assert_eq!(
+                errors.contains("nested deeper than 24, or more than 500000 nodes"),
+                !fits,
+                "{errors}"
+            );
+        };
+        for (open, within, close) in [("[", "x", "]"), ("{a: ", "x", "}"), ("{? ", "x", " : y}")] {
+            for (depth, fits) in [(DEPTH, true), (DEPTH + 1, false)] {
+                check(&format!("{}{within}{}", open.repeat(depth), close.repeat(depth)), 0, fits);
+            }
+        }
+        // A list of one item is two nodes.
+        check("[x]", NODES - 2, true);
+        check("[x]", NODES - 1, false);
     }
 }

@@ -52,7 +52,7 @@ impl<'f> Compiler<'f, '_> {
             let message = format!("`{name}` is no criterion of this framework");
             self.findings.suggest(alias.at(), message, way_out);
         }
-        if is_alias(framework, kept_as) || name == kept_as {
+        if is_alias(framework, kept_as) {
             self.findings.add(node.at(), format!("`{kept_as}` is itself another name"));
             return;
         }

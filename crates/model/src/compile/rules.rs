@@ -126,7 +126,7 @@ impl Compiler<'_, '_> {
     pub(super) fn event_names(&mut self, item: &Node) -> Vec<String> {
         let Some(event) = item.get("event") else { return Vec::new() };
         let names = self.distinct_texts(event, "event");
-        if names.is_empty() && event.one_or_many().is_empty() {
+        if event.one_or_many().is_empty() {
             self.findings.add(event.at(), "without an event nothing matches");
         }
         names

@@ -168,9 +168,5 @@ pub(super) fn assign_groups(groups: &mut Vec<Group>, rules: &[ReadRule]) {
             }
         }
     }
-    let mut ix = 0;
-    groups.retain(|group| {
-        ix += 1;
-        ix <= named || !group.terms.is_empty()
-    });
+    groups.retain(|group| group.name.is_some() || !group.terms.is_empty());
 }

@@ -141,7 +141,8 @@ impl Reader<'_, '_> {
                 self.add(at, "an index is a text constant: `traits['job title']`");
                 None
             }
-            (name, _) if super::infix(name).is_some() || name.starts_with(['_', '-', '!', '@']) => {
+            // Operators: `_+_`, `@in`.
+            (name, _) if name.starts_with(['_', '-', '!', '@']) => {
                 self.add(at, "this is not a condition");
                 None
             }

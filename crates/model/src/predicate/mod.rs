@@ -191,7 +191,7 @@ impl<'r, 'a> Reader<'r, 'a> {
     ) -> Option<Expression<A>> {
         match &expr.expr {
             Expr::Literal(LiteralValue::Boolean(truth)) => Some(Expression::Constant(*truth.inner())),
-            Expr::Call(call) if call.target.is_none() => match (call.func_name.as_str(), &call.args[..]) {
+            Expr::Call(call) => match (call.func_name.as_str(), &call.args[..]) {
                 (operators::LOGICAL_AND, [left, right]) => {
                     let (left, right) = (self.tree(left, leaf), self.tree(right, leaf));
                     let mut parts = Vec::new();
@@ -482,6 +482,7 @@ impl<'r, 'a> Reader<'r, 'a> {
     }
 }
 
+/// An operator's sign within a leaf; `&&` and `||` stand between leaves.
 fn infix(operator: &str) -> Option<&'static str> {
     Some(match operator {
         operators::ADD => "+",
@@ -494,8 +495,6 @@ fn infix(operator: &str) -> Option<&'static str> {
         operators::LESS_EQUALS => "<=",
         operators::GREATER => ">",
         operators::GREATER_EQUALS => ">=",
-        operators::LOGICAL_AND => "&&",
-        operators::LOGICAL_OR => "||",
         _ => return None,
     })
 }

@@ -34,7 +34,7 @@ impl Reader<'_, '_> {
         let mut difference = sum(left, right, -1);
         let mut comparison = comparison;
         // Non-negative weights where the condition allows: such a sum only falls while nothing happens.
-        if difference.terms.iter().all(|(_, weight)| *weight < 0) {
+        if difference.terms.iter().all(|(_, weight)| weight.is_negative()) {
             difference = sum(constant(0), difference, -1);
             comparison = comparison.flipped();
         }
