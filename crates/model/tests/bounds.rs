@@ -57,6 +57,13 @@ fn each_part_of_a_model_adds_what_it_may_keep() {
             "  - {id: b, owner: m, enter: known}\nhandover: {stages: [b], history: 20}".to_owned(),
             36 + 12 * 145,
         ),
+        // A visit that opened with one of those adds 12 and 64.
+        (
+            "  - {id: b, owner: m, enter: known}\nhandover: {stages: [b], history: 20}\n\
+             rules: [{id: r, event: visit_started}]"
+                .to_owned(),
+            36 + 12 * 145 + 20 * 76 + 4 + 10 * 2 * 2,
+        ),
     ];
     for (sections, more) in cases {
         assert_eq!(model(&sections).worst_case_bytes_per_lead(), BARE + more, "{sections}");
@@ -98,6 +105,7 @@ fn a_typical_lead_has_seen_three_pages() {
     // Places of more than 254 rules take two bytes each: 10 in the header, one for each activity.
     let many: Vec<String> = (0..255).map(|n| format!("{{id: r{n}, event: e}}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(model(&rules(&many[1..])).typical_bytes_per_lead(), BARE);
     assert_eq!(model(&rules(&many)).typical_bytes_per_lead(), BARE + 10 + 3);
 }
 
@@ -118,28 +126,79 @@ fn a_model_whose_lead_could_take_too_much_is_refused_with_its_largest_rules() {
     assert!(refused.contains(said), "{refused}");
 }
 
+fn numbered(count: usize, entry: &dyn Fn(usize) -> String) -> String {
+    (0..count).map(entry).collect::<Vec<_>>().join(", ")
+}
+
+fn audiences(count: usize) -> String {
+    format!("audiences: {{{}}}", numbered(count, &|n| format!("a{n}: known")))
+}
+
+fn pages(count: usize) -> String {
+    format!("pages: {{shop: [{}]}}", numbered(count, &|n| format!("/p{n}")))
+}
+
+fn events(count: usize) -> String {
+    format!("rules: [{{id: r, event: [{}]}}]", numbered(count, &|n| format!("e{n}")))
+}
+
 #[test]
 fn what_a_section_and_an_entry_may_hold_is_counted() {
-    let numbered = |count: usize, entry: &dyn Fn(usize) -> String| -> String {
-        (0..count).map(entry).collect::<Vec<_>>().join(", ")
-    };
-    let scores = |count| numbered(count - 2, &|n| format!("s{n}: {{half_life: 1d}}"));
-    let audiences = |count| format!("audiences: {{{}}}", numbered(count, &|n| format!("a{n}: known")));
+    let scores = |count| format!(", {}", numbered(count - 2, &|n| format!("s{n}: {{half_life: 1d}}")));
     let lists = |count| format!("lists: {{{}}}", numbered(count, &|n| format!("l{n}: [x]")));
-    let pages = |count| format!("pages: {{shop: [{}]}}", numbered(count, &|n| format!("/p{n}")));
+    let stages =
+        |count| (1..count).map(|n| format!("  - {{id: s{n}, owner: m, enter: known}}\n")).collect::<String>();
+    let escalations = |count| {
+        let minutes = numbered(count, &|n| format!("{}m", n + 2));
+        format!(
+            "{}handover: {{stages: [s1]}}\nresponse: {{s1: {{within: 1m, answered_by: e, escalate: [{minutes}]}}}}",
+            stages(2)
+        )
+    };
+    let criteria = |count| {
+        let answers = "answers: {event: q, criterion: properties.c, value: properties.v}";
+        let criteria = numbered(count, &|n| format!("c{n}: 1"));
+        format!("frameworks: {{use: F, score: ever, {answers}, F: {{{criteria}}}}}")
+    };
     let section = |most| format!("this section has at most {most} entries");
+    let entry = || "this has at most 4096 entries".to_owned();
     type Sections<'a> = &'a dyn Fn(usize) -> String;
-    let cases: [(Sections<'_>, usize, String); 4] = [
-        (&|count| format!(", {}", scores(count)), 255, section("255")),
+    let cases: [(Sections<'_>, usize, String); 8] = [
+        (&scores, 255, section("255")),
         (&audiences, 255, section("255")),
         (&lists, 8_192, section("8192")),
-        (&pages, 4_096, "this has at most 4096 entries".to_owned()),
+        (&pages, 4_096, entry()),
+        (&events, 4_096, entry()),
+        (&stages, 64, "a model has at most 64 stages".to_owned()),
+        (&escalations, 16, "a clock has at most 16 escalations".to_owned()),
+        (&criteria, 128, "answers to at most 128 criteria are kept".to_owned()),
     ];
     for (text, most, said) in cases {
         assert!(compiled(&text(most)).is_ok(), "{most} fit: {:?}", compiled(&text(most)).err());
         let refused = compiled(&text(most + 1)).expect_err("one too many");
         assert!(refused.contains(&said), "{refused}");
-        // Nothing else is looked at then.
         assert_eq!(refused.matches("at most").count(), 1, "{refused}");
+    }
+    let values = numbered(10_000, &|n| format!("v{n}"));
+    assert!(compiled(&format!("lists: {{l: [{values}]}}")).is_ok(), "the values of a list are not entries");
+}
+
+#[test]
+fn what_holds_too_much_is_not_read_further() {
+    for too_much in [audiences(256), pages(4_097), events(4_097)] {
+        let refused = compiled(&format!("{too_much}\nalerts: [{{id: neither_event_nor_when}}]"));
+        assert_eq!(refused.expect_err("too much").matches("error:").count(), 1);
+    }
+}
+
+#[test]
+fn a_file_has_four_mebibytes_at_most() {
+    let text = "apiVersion: ripen/v1\nmodel: {id: m, version: 1}\nstages: [{id: a, owner: m}]\n#";
+    for (bytes, fits) in [(4 << 20, true), ((4 << 20) + 1, false)] {
+        let padded = format!("{text}{}", "x".repeat(bytes - text.len()));
+        let said =
+            compile("m.yaml", &padded).map(|_| ()).map_err(|errors| errors.findings[0].message.clone());
+        let expected = if fits { Ok(()) } else { Err("a model file has at most 4194304 bytes".to_owned()) };
+        assert_eq!(said, expected);
     }
 }

@@ -101,7 +101,7 @@ fn concept_111_the_tracking_plan_names_the_readers() {
         alerts: [{id: call, event: ask, to: [sales]}]\n\
         frameworks: {use: BANT, score: need, BANT: {budget: 1}, answers: {event: ask, criterion: properties.c, value: properties.v}}\n\
         scores: {need: {half_life: never}}\n\
-        stages: [{id: a, owner: m}, {id: b, owner: m, enter: \"traits.role == 'x'\"}]\n\
+        stages: [{id: a, owner: m}, {id: b, owner: m, enter: \"traits.role == 'x' && traits.has < traits.wants\"}]\n\
         handover: {stages: [b]}\nresponse: {b: {within: 1h, answered_by: [ring]}}\n";
     let plan = ripen_model::tracking_plan(&model(text), text);
     let parts =
@@ -124,10 +124,14 @@ fn concept_111_the_tracking_plan_names_the_readers() {
         field properties.hard: disqualification spam
         field properties.n: rule view
         field properties.v: answers to the framework
+        field traits.has: trait has
         field traits.role: trait role
+        field traits.wants: trait wants
         page price from /price: rule view
         trait answers.budget: criterion budget
+        trait has from traits.has: stage b
         trait role from traits.role: stage b
+        trait wants from traits.wants: stage b
     "#]]
     .assert_eq(&told.collect::<String>());
 }

@@ -144,6 +144,7 @@ fn keys_and_types() {
             "time: {remember: 1.5}",
             "scores: {a: {half_life: 500, range: [0]}}",
             "scores: {a: {half_life: 0s, range: [5, 5], labels: {x: 0, y: 0}}}",
+            "scores: {a: {half_life: 1d, range: [0, 100], labels: {x: -0.001, y: 100.001, z: 100}}}",
             "scores: {a: {half_live: 7d}, a: {half_life: never}}",
             "scores: {a-b: {half_life: 7d}}",
             "scores: {1a: {half_life: 7d}, _a: {half_life: 7d, range: [low, 5]}}",
@@ -152,6 +153,8 @@ fn keys_and_types() {
             "rules: [{id: r, event: e, points: {a: 1}}]",
             "rules: {}",
             "rules: [{id: 5, event: [e, e]}]",
+            "rules: [{id: r, event: [5]}, {id: s, event: []}]",
+            "scores: {a: {half_life: qwertyuiopasdfghjklzxcvbnmqwertyuiopasdfghjkl}}",
             "rules: [{id: r, event: e, once: yes, anonymous: no}]",
             "rules: [{id: r, event: e}, {id: r, event: f}]",
             "lists: {a: rivals.txt, b: ['']}",
@@ -169,6 +172,8 @@ fn keys_and_types() {
             1:25 a half-life is at least 1s, or `never`
             1:36 the range is empty: lower end first
             1:62 the label `y` starts where another one does
+            1:58 the label `x` starts outside the score's range
+            1:69 the label `y` starts outside the score's range
             1:13 a score needs `half_life`
             1:14 unknown key `half_live` in a score → did you mean `half_life`?
             1:30 duplicate key `a`
@@ -181,6 +186,9 @@ fn keys_and_types() {
             1:36 unknown score `a`
             1:8 expected a list, found a map
             1:14 expected an id of letters, digits, `_`, `.` and `-`, found the number `5`
+            1:25 expected a text (put it in quotes), found the number `5`
+            1:45 without an event nothing matches
+            1:25 expected a duration or `never`, found the text `qwertyuiopasdfghjklzxcvbnmqwertyuiopasdf…`
             1:33 expected `true`, found the text `yes`
             1:49 expected `count` or `ignore`, found the text `no`
             1:33 a second rule `r`
@@ -234,10 +242,11 @@ fn rules() {
             "rules: [{id: r, event: e, once_per: []}]",
             "rules: [{id: r, event: e, once_per: [page.path], max: 5000}]",
             "rules: [{id: r, event: e, set: {f: 30d, g: no, h: 0s}, unset: [ff]}]",
+            "rules: [{id: r, event: e, set: {f: 30d}, unset: [f, f]}]",
             "rules: [{id: r, event: e, group: g}]",
             "scores: {a: {half_life: 7d}, b: {half_life: 7d}}\ngroups: {g: {score: a, max: 5}}\n\
              rules: [{id: r, event: e, points: {b: 5}, group: g}]",
-            "traits: {t: {from: [user.t, traits.], kind: string}}",
+            "traits: {t: {from: [user.t, traits., properties.], kind: string}}",
         ],
         expect![[r#"
             1:33 `once` and `once_per` exclude each other
@@ -252,12 +261,14 @@ fn rules() {
             1:44 expected a duration such as `30d`, or `true`, found the text `no`
             1:51 a fact that lives no time is never true
             1:64 unknown fact `ff`: nothing sets it → did you mean `f`?
+            1:53 the fact `f` stands twice
             1:34 unknown group `g`
             3:50 the group `g` caps the score `a`, to which rule `r` gives no points
             1:10 the trait `t` is read from nowhere
             1:21 a trait is read from `traits.<name>` or `properties.<name>`
             1:29 a trait is read from `traits.<name>` or `properties.<name>`
-            1:45 expected `text` or `number` or `bool` or `email` or `phone`, found the text `string`
+            1:38 a trait is read from `traits.<name>` or `properties.<name>`
+            1:58 expected `text` or `number` or `bool` or `email` or `phone`, found the text `string`
         "#]],
     );
 }
@@ -305,6 +316,7 @@ fn stages() {
         "[{id: a, owner: m}, {id: b, owner: m}]",
         "[{id: a, owner: m}, {id: a, owner: m, enter: known, terminal: true, exit: known}]",
         "[{id: a, owner: m}, {id: b, enter: known, min_dwell: 1d, overrides: some}]",
+        "[{id: a, owner: m, min_dwell: 1d}]",
         "[]",
     ] {
         let header = "apiVersion: ripen/v1\nmodel: {id: m, version: 1}\n";
@@ -327,6 +339,8 @@ fn stages() {
         3:29 a stage needs `owner`
         3:62 the stage `b` has no `exit`, `min_dwell` has no meaning
         3:77 expected `all`, found the text `some`
+        --
+        3:39 the first stage always holds, it has no `min_dwell`
         --
         3:9 a model has at least one stage
         --
@@ -354,6 +368,7 @@ fn conditions_on_activities() {
             "properties.x == 0.0000001",
             "properties.x == 1e3",
             "properties.x == 99999999999999",
+            "properties.x == 9200000000000",
             "properties.x == ''",
             "properties.x == null",
             "properties.x > true",
@@ -375,6 +390,10 @@ fn conditions_on_activities() {
             "properties.x.exists(y, y == 1)",
             "has(event)",
             "(properties.x == 1) == true",
+            "has(properties.x) == true",
+            "properties.x.endsWith('a') == true",
+            "properties.x.length() > 1",
+            "['a'] == properties.x",
             "size(properties.x) > 1",
             "properties.a == 1 && page.knd == 'x' || propertie.y == 2",
         ],
@@ -408,6 +427,8 @@ fn conditions_on_activities() {
             properties.x == 1e3
                             ^ write the number as a plain decimal, such as 0.5
             properties.x == 99999999999999
+                            ^ the number is too large: numbers reach ±9.2·10¹²
+            properties.x == 9200000000000
                             ^ the number is too large: numbers reach ±9.2·10¹²
             properties.x == ''
                             ^ an empty text is absent, and nothing compares with what is absent → use `has(…)` or `!has(…)`
@@ -451,6 +472,14 @@ fn conditions_on_activities() {
                 ^ not an expression: invalid argument to has() macro
             (properties.x == 1) == true
              ^ a condition is not a value that can be compared
+            has(properties.x) == true
+               ^ neither a field of the activity nor a constant
+            properties.x.endsWith('a') == true
+                         ^ a condition is not a value that can be compared
+            properties.x.length() > 1
+                         ^ unknown function `length`
+            ['a'] == properties.x
+            ^ a list stands on the right of `in`
             size(properties.x) > 1
             ^ unknown function `size`
             properties.a == 1 && page.knd == 'x' || propertie.y == 2
@@ -470,11 +499,19 @@ fn conditions_on_leads() {
             "score.interest",
             "score.interest >= 30.0005",
             "score.interest >= 'a'",
+            "-score.interest",
+            "(score.interest > 1) == true",
+            "score.interest.startsWith('a')",
             "score.interest - score.interest > 1",
             "score.interest * score.intent > 1",
             "score.interest * 0.000001 * 0.1 > 1",
             "score.interest * 100000 > 1",
             "traits.x + 1 > 2",
+            "traits.x.startsWith('a') == true",
+            "traits.x.count('view', '30d') > 1",
+            "has(traits.x) == true",
+            "has(fact.contact) && has(page.url)",
+            "'a' in fact.contact",
             "fact.contct",
             "fact.contact == true",
             "known == true",
@@ -492,12 +529,14 @@ fn conditions_on_leads() {
             "seen('view', '0s')",
             "count('view', '30d')",
             "count('view', '30d') >= 6",
+            "count('view', '30d') > 5",
             "count('view', '30d') >= 1.5",
             "count('every', '30d') >= 33",
             "days('daily', '32d') >= 5",
             "seen('daily', '60d') == true",
             "sum('view', amount, '30d') > 1 && sum('view', price, '30d') > 1",
             "sum('view', '30d') > 1",
+            "sum('view', traits.amount, '30d') > 1",
             "known_for(1)",
             "page.kind == 'price'",
             "traits.email == 'a'",
@@ -516,6 +555,12 @@ fn conditions_on_leads() {
                            ^ a threshold has at most 3 decimals
             score.interest >= 'a'
                            ^ a score is compared with a number or with scores
+            -score.interest
+            ^ this is not a condition
+            (score.interest > 1) == true
+                            ^ this is not a condition
+            score.interest.startsWith('a')
+            ^ a text function is called on a trait
             score.interest - score.interest > 1
                                             ^ no score is left on either side: the condition would never change
             score.interest * score.intent > 1
@@ -526,6 +571,18 @@ fn conditions_on_leads() {
                                     ^ the weights of scores reach ±10000
             traits.x + 1 > 2
             ^ only scores can be added, `traits.x` is none
+            traits.x.startsWith('a') == true
+                     ^ a condition is not a value that can be compared
+            traits.x.count('view', '30d') > 1
+                     ^ unknown function `count`
+            has(traits.x) == true
+               ^ neither a score, a trait, a window function nor a constant
+            has(fact.contact) && has(page.url)
+                ^ `has(…)` asks for a trait: `has(traits.<name>)`
+            has(fact.contact) && has(page.url)
+                                     ^ `page` belongs to one activity, this is a condition on a lead → count the activity with a rule and use its score, its fact or `seen(…)`
+            'a' in fact.contact
+                   ^ a constant is looked for in a list or a trait
             fact.contct
                  ^ unknown fact `contct`: nothing sets it → did you mean `contact`?
             fact.contact == true
@@ -564,6 +621,8 @@ fn conditions_on_leads() {
             ^ `count` is compared with a number
             count('view', '30d') >= 6
                                  ^ rule `view` holds 5 matches: there are never 6 matches → give the rule `max: 6`
+            count('view', '30d') > 5
+                                 ^ rule `view` holds 5 matches: there are never 6 matches → give the rule `max: 6`
             count('view', '30d') >= 1.5
                                  ^ matches and days are counted in whole numbers
             count('every', '30d') >= 33
@@ -576,6 +635,8 @@ fn conditions_on_leads() {
                                                                         ^ rule `view` is summed over two properties, it keeps one
             sum('view', '30d') > 1
             ^ `sum` takes a rule, a property and a window: `sum('rule', 'amount', '30d')`
+            sum('view', traits.amount, '30d') > 1
+                        ^ expected the name of a property
             known_for(1)
                       ^ expected a duration in quotes, such as '30d'
             page.kind == 'price'
@@ -602,8 +663,10 @@ fn what_is_sound_is_not_found() {
         &[
             "time: {zone: UTC, max_future: 0s, late_accept: 1h, forget: 1d, forget_anonymous: 1h, remember: 4096}",
             "pages: {fold_case: true, a: /x, b: [\"/x/{id}\", \"/y/{*rest}\", \"/x/new\"]}",
+            "pages: {home: /, a: \"/{{x}}/{y}\"}",
             "traits: {t: {}, u: {from: traits.v, kind: number}}",
             "scores: {a: {half_life: 1s}, b: {half_life: never, range: [-0.5, 1000000], labels: {x: -0.5, y: 3.125}}}",
+            "scores: {a: {half_life: 1s, labels: {x: -1000000, y: 1000000}}}",
             "rules: [{id: r, event: '*', once_per: day, unset: f, set: {f: true}}]",
             "lists: {l: [a, 1, true, 'true', 0.5]}",
             "scores: {a: {half_life: 1d}}\ngroups: {g: {score: a, min: 5, max: 5}}",
@@ -616,14 +679,22 @@ fn what_is_sound_is_not_found() {
             0:sound
             0:sound
             0:sound
+            0:sound
+            0:sound
         "#]],
     );
+}
+
+#[test]
+fn sound_conditions_are_not_found() {
     check_where(
         &[
             "true",
             "!(page.kind == 'price') && page.kind != 'model'",
             "page.model_id == properties.model",
             "properties['File Name'].matches('(?i)^a+$')",
+            "properties.x.contains('(')",
+            "properties.x < 9199999999999.999999",
             "properties.a.b.c >= -0.5 && 5 < visit.gap_days",
             "'x' in properties.tags && properties.y in lists.rivals && event in ['a', 'b', 1, true]",
             "has(properties.email) && has(traits.phone) && !has(visit.pages)",
@@ -637,6 +708,10 @@ fn what_is_sound_is_not_found() {
             page.model_id == properties.model
             ^ sound
             properties['File Name'].matches('(?i)^a+$')
+            ^ sound
+            properties.x.contains('(')
+            ^ sound
+            properties.x < 9199999999999.999999
             ^ sound
             properties.a.b.c >= -0.5 && 5 < visit.gap_days
             ^ sound
@@ -655,6 +730,8 @@ fn what_is_sound_is_not_found() {
             "2 * (score.interest - score.intent) >= -score.intent",
             "30 < score.interest",
             "count('view', '30d') > 0",
+            "count('view', '30d') > 4",
+            "score.interest * 10000 > 1",
             "seen('view', '90d') || count('view', '30d') >= 5 || days('daily', '31d') >= 5",
             "count('every', '30d') >= 32 && sum('view', 'amount', '30d') >= 0.5",
             "sum('view', properties.amount, '1w') > 100",
@@ -671,6 +748,10 @@ fn what_is_sound_is_not_found() {
             30 < score.interest
             ^ sound
             count('view', '30d') > 0
+            ^ sound
+            count('view', '30d') > 4
+            ^ sound
+            score.interest * 10000 > 1
             ^ sound
             seen('view', '90d') || count('view', '30d') >= 5 || days('daily', '31d') >= 5
             ^ sound

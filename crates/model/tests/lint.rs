@@ -365,6 +365,7 @@ fn visits_and_absent_fields() {
         "reads_visit",
         "info at «\"visit.pages»: rule `view` reads `visit.pages`: what it counts depends on the order of arrival",
     );
+    check(&rule("page.path == '/plans' && properties.plan == 'free'"), "reads_visit", "");
     check(
         &rule("properties.plan != 'free'"),
         "unequal_optional",

@@ -418,6 +418,23 @@ fn atoms_keep_their_words() {
     for (condition, text, test) in [
         ("score.a>=30", "score.a >= 30", "1000000·s0 GreaterOrEqual 30000000000"),
         ("30.125 <  score.a", "30.125 < score.a", "1000000·s0 Greater 30125000000"),
+        ("score.a > 0", "score.a > 0", "1000000·s0 Greater 0"),
+        ("score.a > -0.5", "score.a > -0.5", "1000000·s0 Greater -500000000"),
+        (
+            "(score.a-score.b)-score.c > 0",
+            "score.a - score.b - score.c > 0",
+            "1000000·s0 + -1000000·s1 + -1000000·s2 Greater 0",
+        ),
+        (
+            "score.a-(score.b-score.c) > 0",
+            "score.a - (score.b - score.c) > 0",
+            "1000000·s0 + -1000000·s1 + 1000000·s2 Greater 0",
+        ),
+        (
+            "1 < score.a+(score.b-1)",
+            "1 < score.a + score.b - 1",
+            "1000000·s0 + 1000000·s1 Greater 2000000000",
+        ),
         (
             "score.a - 0.5*score.b > -2",
             "score.a - 0.5 * score.b > -2",
@@ -435,6 +452,7 @@ fn atoms_keep_their_words() {
         ("traits.x.y > 0.1", "traits.x.y > 0.1", "trait 0 Greater 100000"),
         ("'т' in traits.tags", "'т' in traits.tags", "trait 0 Has"),
         ("has(traits.email)", "has(traits.email)", "trait 0 Present"),
+        ("traits.vip", "traits.vip", "trait 0 IsTrue"),
         ("traits.a < traits.b", "traits.a < traits.b", "trait 0 Less trait 1"),
         ("traits.role in ['a','b']", "traits.role in ['a', 'b']", "trait 0 In"),
         ("seen('view', '1w')", "seen('view', '1w')", "Count rule 0 over 604800000 GreaterOrEqual 1"),

@@ -87,6 +87,7 @@ fn frameworks() {
         "X: {budget: 1}\n  Y: {money: 1, alias: {money: budget}}\n  Z: {money: 1}",
         "X: {money: 1, alias: {money: cash}}\n  Y: {money: 1, alias: {money: budget}}",
         "X: {money: 1, alias: {money: money}}",
+        "X: {cash: 1, money: 1, alias: {cash: money, money: budget}}",
         "X: {money: 1, alias: {money: budget}}\n  positive: {money: [yes], bugdet: [yes], budget: []}",
         "X: {budget: 1}\n  positive: {budget: [{at_most: 1}, '']}",
     ];
@@ -108,6 +109,7 @@ fn frameworks() {
         7:7 `money` is answered as `budget` in another framework and by itself in `Z` → add `alias: {money: budget}`
         6:32 `money` is answered as `cash` in another framework
         5:32 `money` is itself another name
+        5:40 `money` is itself another name
         6:14 answers to `money` are kept as `budget` → write `budget`
         6:28 unknown criterion `bugdet` → did you mean `budget`?
         6:51 no answer to `budget` would be good
@@ -245,6 +247,7 @@ fn what_is_told() {
             "audiences: {x: stage == 'mlq'}",
             "audiences: {x: 'stage > \"mql\"'}",
             "audiences: {x: stage}",
+            "audiences: {x: stage.is == 'mql'}",
             "audiences: {x: 'stage in [\"mql\", 1]'}",
             "audiences: {x: 'stage == traits.x'}",
             "audiences: {x: \"stage_for(3)\", y: \"stage_for('3d') == true\"}",
@@ -265,6 +268,7 @@ fn what_is_told() {
             1:22 unknown stage `mlq` → did you mean `mql`?
             1:23 stages are compared with `==`, `!=` and `in` only → name them: `stage in ['mql', 'sql']`
             1:16 a stage is compared with a stage: `stage == 'mql'`
+            1:16 unknown name `stage.is` → did you mean `stage`?
             1:23 a stage is compared with the id of a stage: `stage == 'mql'`
             1:23 a stage is compared with the id of a stage: `stage == 'mql'`
             1:27 expected a duration in quotes, such as '30d'
