@@ -35,8 +35,6 @@ pub(super) struct Logic<'m> {
     model: &'m Model,
     /// Bounds of the scores, thousandths.
     bounds: Vec<(i64, i64)>,
-    /// Facts that some rule sets.
-    set: Vec<bool>,
 }
 
 /// An atom or its negation.
@@ -67,13 +65,7 @@ struct Form<'m> {
 impl<'m> Logic<'m> {
     pub(super) fn new(model: &'m Model) -> Logic<'m> {
         let scores = 0..model.scores.len();
-        let mut set = vec![false; model.facts.len()];
-        for rule in &model.rules {
-            for (fact, _) in &rule.set {
-                set[fact.ix()] = true;
-            }
-        }
-        Logic { model, bounds: scores.map(|ix| reach::bounds(model, ScoreIx(ix as u16))).collect(), set }
+        Logic { model, bounds: scores.map(|ix| reach::bounds(model, ScoreIx(ix as u16))).collect() }
     }
 
     /// Whether all of these can hold at once; with `false` beside it a condition is negated.
@@ -152,7 +144,7 @@ impl<'m> Logic<'m> {
             self.facts(alternative),
             self.scores(alternative),
             self.traits(alternative),
-            self.identity_and_stage(alternative),
+            identity(alternative),
             self.windows(alternative),
         ];
         for part in parts {
@@ -185,11 +177,8 @@ impl<'m> Logic<'m> {
                 What::Atom(LeadAtom { test: LeadTest::Fact(fact), .. }) => *fact,
                 _ => continue,
             };
-            let name = &self.model.facts[fact.ix()].name;
-            if literal.truth && !self.set[fact.ix()] {
-                return Can::No(format!("nothing sets the fact `{name}`"));
-            }
             if *known.entry(fact).or_insert(literal.truth) != literal.truth {
+                let name = &self.model.facts[fact.ix()].name;
                 return Can::No(format!("`fact.{name}` cannot hold and not hold"));
             }
         }
@@ -306,45 +295,6 @@ impl<'m> Logic<'m> {
         doubt
     }
 
-    fn identity_and_stage(&self, alternative: &Alternative<'m>) -> Can {
-        let mut known: Option<bool> = None;
-        let mut stages = vec![true; self.model.stages.len()];
-        // For each age: at least, below.
-        let mut ages = [(0, i64::MAX); 2];
-        for literal in alternative {
-            let What::Atom(atom) = literal.what else { continue };
-            match &atom.test {
-                LeadTest::Known if known.is_some_and(|known| known != literal.truth) => {
-                    return Can::No("`known` cannot hold and not hold".to_owned());
-                }
-                LeadTest::Known => known = Some(literal.truth),
-                LeadTest::Stage(of) => {
-                    for (possible, named) in stages.iter_mut().zip(of) {
-                        *possible &= *named == literal.truth;
-                    }
-                }
-                LeadTest::KnownFor { age_ms } | LeadTest::StageFor { age_ms } => {
-                    let age = &mut ages[usize::from(matches!(atom.test, LeadTest::StageFor { .. }))];
-                    match literal.truth {
-                        true => age.0 = age.0.max(*age_ms),
-                        false => age.1 = age.1.min(*age_ms),
-                    }
-                }
-                _ => {}
-            }
-        }
-        if stages.iter().all(|possible| !possible) {
-            return Can::No("no stage is left".to_owned());
-        }
-        if ages.iter().any(|(at_least, below)| at_least >= below) {
-            return Can::No("its ages contradict each other".to_owned());
-        }
-        if known == Some(false) && ages[0].0 > 0 {
-            return Can::No("an unknown lead is not known for any time".to_owned());
-        }
-        yes()
-    }
-
     fn windows(&self, alternative: &Alternative<'m>) -> Can {
         type Read = (u8, RuleIx, i64);
         let mut reads: BTreeMap<Read, (i128, i128)> = BTreeMap::new();
@@ -394,6 +344,29 @@ fn opposed(alternative: &Alternative<'_>) -> Can {
         if *asked.entry(&atom.text).or_insert(literal.truth) != literal.truth {
             return Can::No(format!("`{}` cannot hold and not hold", atom.text));
         }
+    }
+    yes()
+}
+
+/// Nothing here asks for the stage: no condition of a stage can.
+fn identity(alternative: &Alternative<'_>) -> Can {
+    let mut unknown = false;
+    // Known for at least this long, and for less than that.
+    let (mut at_least_ms, mut below_ms) = (0, i64::MAX);
+    for literal in alternative {
+        let What::Atom(atom) = literal.what else { continue };
+        match &atom.test {
+            LeadTest::Known => unknown |= !literal.truth,
+            LeadTest::KnownFor { age_ms } if literal.truth => at_least_ms = at_least_ms.max(*age_ms),
+            LeadTest::KnownFor { age_ms } => below_ms = below_ms.min(*age_ms),
+            _ => {}
+        }
+    }
+    if at_least_ms >= below_ms {
+        return Can::No("its ages contradict each other".to_owned());
+    }
+    if unknown && at_least_ms > 0 {
+        return Can::No("an unknown lead is not known for any time".to_owned());
     }
     yes()
 }
@@ -557,12 +530,7 @@ fn value(constant: &Constant) -> FieldValue<'_> {
     }
 }
 
-/// 10⁻⁹ units as a decimal with what it needs.
+/// 10⁻⁹ units as a decimal.
 fn nano_text(nano: i128) -> String {
-    canonical_text(i64::try_from(nano.div_euclid(1_000)).unwrap_or(if nano < 0 {
-        i64::MIN
-    } else {
-        i64::MAX
-    }))
-    .to_string()
+    format!("{}", nano as f64 / 1e9)
 }

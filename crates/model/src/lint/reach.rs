@@ -43,11 +43,10 @@ pub(super) fn repeated(n: u32, q: f64, max: Option<u16>) -> f64 {
     if q >= 1.0 { f64::from(n) } else { (1.0 - q.powi(n as i32)) / (1.0 - q) }
 }
 
-/// The same for ever.
+/// The same for ever: without bound where nothing fades (q = 1).
 pub(super) fn steady(q: f64, max: Option<u16>) -> f64 {
     match max {
         Some(max) => repeated(u32::from(max), q, None),
-        None if q >= 1.0 => f64::INFINITY,
         None => 1.0 / (1.0 - q),
     }
 }

@@ -150,11 +150,10 @@ impl Linter<'_> {
                 (None, Some(_)) => {
                     "as long as there were matches: one of its rules counts every one".to_owned()
                 }
-                (Some(raw), Some(half_life_ms)) if raw.is_finite() => {
+                (Some(raw), Some(half_life_ms)) => {
                     let ms = half_life_ms as f64 * (raw / max_milli as f64).log2();
                     format!("for {} (H·log2(raw/cap), raw {})", hours(ms), points_text(raw))
                 }
-                (Some(_), Some(_)) => "without bound".to_owned(),
             };
             let message = format!(
                 "after its plausible maximum the group `{name}` stays at its cap of {} {full}",
@@ -269,9 +268,9 @@ fn has_mixed_signs(model: &Model, terms: &[(ScoreIx, i64)]) -> bool {
     for (score, weight) in terms.iter().filter(|(score, _)| model.scores[score.ix()].half_life_ms.is_some()) {
         for group in model.groups.iter().filter(|group| group.score == *score) {
             for (_, milli) in &group.terms {
-                let sign = milli.signum() * weight.signum();
-                positive |= sign > 0;
-                negative |= sign < 0;
+                let weighted = milli * weight;
+                positive |= weighted > 0;
+                negative |= weighted < 0;
             }
         }
     }

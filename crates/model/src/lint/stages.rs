@@ -122,7 +122,7 @@ impl Linter<'_> {
     fn dwell_ms(&self, up: &Threshold<'_>, down: &Threshold<'_>) -> Option<f64> {
         let mut shortest = f64::INFINITY;
         for (score, weight) in up.terms {
-            if *weight < 0 || !reach::beside_rules(self.model, *score).is_empty() {
+            if weight.is_negative() || !reach::beside_rules(self.model, *score).is_empty() {
                 return None;
             }
             shortest = shortest.min(self.model.scores[score.ix()].half_life_ms? as f64);
@@ -174,7 +174,6 @@ impl Linter<'_> {
     fn is_held_by(&self, stage: &Stage, below: usize) -> bool {
         let lower = &self.model.stages[below];
         match (&lower.enter, &stage.enter) {
-            _ if below == 0 => true,
             (Some(lower_enter), Some(enter)) if lower.exit.is_none() => {
                 matches!(self.logic.can_hold(&[(enter, true), (lower_enter, false)]), Can::No(_))
             }
