@@ -1,241 +1,12 @@
-//! Each finding of the linter: a model that has it, with the place and the arithmetic, and one that has not.
+//! Findings about rules, fields and samples: a model that has each, with the place and the arithmetic, and one that has
+//! not.
+
+mod linted;
 
 use std::collections::BTreeSet;
 
-use ripen_model::{Level, LintFinding, compile, lint, lint_sample};
-
-/// A model of these sections; scores, rules and stages are as usual unless they are given.
-fn model(sections: &str) -> String {
-    let mut text = "apiVersion: ripen/v1\nmodel: {id: tiny, version: 1}\n".to_owned();
-    for (section, usual) in [
-        ("scores:", "scores: {heat: {half_life: 7d, range: [0, 100]}}\n"),
-        ("rules:", "rules: [{id: view, event: page_view, points: {heat: 5}, once_per: [page.path]}]\n"),
-        (
-            "stages:",
-            "stages: [{id: cold, owner: m}, {id: warm, owner: m, enter: \"score.heat >= 10\", exit: \"score.heat < 5\", min_dwell: 1d}]\n",
-        ),
-    ] {
-        if !sections.lines().any(|line| line.starts_with(section)) {
-            text.push_str(usual);
-        }
-    }
-    text + sections
-}
-
-fn findings(sections: &str) -> Vec<LintFinding> {
-    let text = model(sections);
-    let model = compile("m.yaml", &text).unwrap_or_else(|errors| panic!("{errors}"));
-    lint(&model, &text)
-}
-
-/// The findings of one code, one a line: level, the excerpt's word at the column, message.
-fn told(findings: &[LintFinding], code: &str) -> String {
-    let of = findings.iter().filter(|finding| finding.code == code);
-    let line = |f: &LintFinding| {
-        let at: String = f.excerpt.chars().skip(f.column - 1).take(12).collect();
-        format!("{} at «{at}»: {}", f.level.as_str(), f.message)
-    };
-    of.map(line).collect::<Vec<_>>().join("\n")
-}
-
-#[track_caller]
-fn check(sections: &str, code: &str, expect: &str) {
-    let findings = findings(sections);
-    assert_eq!(told(&findings, code), expect, "{findings:#?}");
-}
-
-/// Stages of a model with one more, whose `enter` and `exit` these are.
-fn stage(enter: &str, exit: &str) -> String {
-    let exit = if exit.is_empty() { String::new() } else { format!(", exit: \"{exit}\", min_dwell: 1d") };
-    format!("stages:\n  - {{id: cold, owner: m}}\n  - {{id: warm, owner: m, enter: \"{enter}\"{exit}}}\n")
-}
-
-#[test]
-fn a_stage_that_feedback_sends_leads_to_needs_no_other_way() {
-    let never = stage("score.heat > 100", "");
-    check(&format!("{never}feedback:\n  crm_back: {{recycle_to: warm}}\n"), "never_entered", "");
-    let told =
-        told(&findings(&format!("{never}feedback:\n  crm_back: {{clear: [heat]}}\n")), "never_entered");
-    assert!(told.contains("the stage `warm` can never be entered"), "{told}");
-}
-
-#[test]
-fn a_stage_that_nothing_reaches_is_an_error() {
-    let cases = [
-        ("score.heat > 100", "`score.heat > 100` cannot hold: what is left of its range is 0 to 100"),
-        (
-            "score.heat >= 50 && score.heat < 50",
-            "`score.heat < 50` cannot hold: what is left of its range is 50 to 100",
-        ),
-        ("fact.a && !fact.a", "`fact.a` cannot hold and not hold"),
-        ("traits.role == 'x' && traits.role == 'y'", "no value of `role` fits all of its conditions"),
-        (
-            "traits.role in ['x', 'y'] && traits.role.startsWith('z')",
-            "no value of `role` fits all of its conditions",
-        ),
-        ("traits.size >= 5 && traits.size < 5", "no value of `size` fits all of its conditions"),
-        ("known_for('1d') && !known", "an unknown lead is not known for any time"),
-        ("known_for('1d') && !known_for('1h')", "its ages contradict each other"),
-        (
-            "count(view, '7d') >= 3 && count(view, '7d') < 2",
-            "`count(view, '7d') < 2` contradicts the rest, or more than is held",
-        ),
-    ];
-    let fact = "  - {id: f, event: f, set: {a: true}}\n";
-    let rules = format!(
-        "rules:\n  - {{id: view, event: page_view, points: {{heat: 5}}, once_per: [page.path]}}\n{fact}"
-    );
-    for (enter, why) in cases {
-        let enter = enter.replace("view, ", "'view', ");
-        let why = why.replace("view, ", "'view', ");
-        let expect = format!("error at «\"{:.11}»: the stage `warm` can never be entered: {why}", enter);
-        check(&format!("{rules}{}", stage(&enter, "")), "never_entered", &expect);
-    }
-    for enter in [
-        "score.heat >= 100",
-        "fact.a || (fact.a && !fact.a)",
-        "traits.role == 'x' && !(traits.role == 'y')",
-        "traits.size >= 5 && traits.size <= 5",
-        "traits.size == 5 && traits.size in ['5', '6']",
-        "traits.role.startsWith('x') && traits.role.endsWith('y')",
-        "known && known_for('1d')",
-        "score.heat <= 5 && score.heat >= 5",
-    ] {
-        check(&format!("{rules}{}", stage(enter, "")), "never_entered", "");
-    }
-}
-
-#[test]
-fn what_the_rules_can_reach_bounds_a_score() {
-    let cases = [
-        // Once, 32 paths by default, and a group's cap.
-        ("points: {heat: 9}, once: true", 9, 10),
-        ("points: {heat: 2}, once_per: [page.path]", 64, 65),
-        ("points: {heat: 2}, once_per: [page.path], max: 3", 6, 7),
-        // Daily with a half-life of a day: below 3 + a step; every match: without bound.
-        ("points: {heat: 10}, once_per: [day]", 30, 40),
-        ("points: {heat: 1}", 100, 101),
-    ];
-    for (rule, reached, beyond) in cases {
-        for (threshold, errors) in [(reached, 0), (beyond, 1)] {
-            let sections = format!(
-                "scores: {{heat: {{half_life: 1d, range: [0, 100]}}}}\n\
-                 rules: [{{id: view, event: page_view, {rule}}}]\n{}",
-                stage(&format!("score.heat >= {threshold}"), "")
-            );
-            let found = findings(&sections);
-            let errors_found = found.iter().filter(|finding| finding.code == "never_entered").count();
-            assert_eq!(errors_found, errors, "{rule} against {threshold}: {found:#?}");
-        }
-    }
-}
-
-#[test]
-fn an_exit_that_can_hold_while_enter_holds_is_an_error() {
-    let rules = "rules:\n  - {id: view, event: page_view, points: {heat: 5}, once_per: [page.path], max: 9}\n  \
-                 - {id: f, event: f, set: {a: 1d, b: true}}\n";
-    let check = |enter: &str, exit: &str, expect: &str| {
-        check(&format!("{rules}{}", stage(enter, exit)), "exit_while_enter", expect);
-    };
-    check("score.heat >= 20 && !fact.a", "score.heat < 10 || fact.a", "");
-    check("fact.a || fact.b", "!(fact.a || fact.b)", "");
-    check(
-        "score.heat >= 20 || fact.a",
-        "score.heat < 10",
-        "error at «\"score.heat »: `exit` of the stage `warm` can hold while its `enter` holds: fact.a && score.heat < 10",
-    );
-    check(
-        "score.heat >= 10",
-        "score.heat < 20",
-        "error at «\"score.heat »: `exit` of the stage `warm` can hold while its `enter` holds: \
-         score.heat >= 10 && score.heat < 20",
-    );
-    check("score.heat >= 10", "score.heat < 10", "");
-    check(
-        "traits.size >= 5 || traits.role.matches('a+')",
-        "!(traits.size >= 5) && !traits.role.matches('a+')",
-        "",
-    );
-}
-
-#[test]
-fn definitions_and_verdicts_are_read_through() {
-    let sections = "rules:\n  - {id: view, event: page_view, points: {heat: 5}, once_per: [page.path], max: 9}\n  \
-        - {id: f, event: f, set: {a: 1d}}\n\
-        definitions: {hot: \"score.heat >= 20\", asked: \"fact.a && traits.role == 'x'\"}\n\
-        disqualify:\n  - {id: rival, when: \"traits.role == 'rival'\", reason: rival}\n  \
-        - {id: fraud, event: f, reason: fraud, until: 1d}\n";
-    let check = |enter: &str, exit: &str, expect: &str| {
-        let found = findings(&format!("{sections}{}", stage(enter, exit)));
-        let told: Vec<&str> = found
-            .iter()
-            .filter(|f| ["never_entered", "exit_while_enter", "not_decided"].contains(&f.code))
-            .map(|f| f.message.as_str())
-            .collect();
-        assert_eq!(told.join("\n"), expect);
-    };
-    check("any_definition", "!any_definition", "");
-    check("any_definition || fact.a", "!any_definition && !fact.a", "");
-    check("disqualified", "!disqualified", "");
-    check(
-        "any_definition && score.heat < 20 && !fact.a",
-        "",
-        "the stage `warm` can never be entered: `score.heat < 20` cannot hold: what is left of its range is 20 to 45",
-    );
-    check(
-        "disqualified && !disqualified",
-        "",
-        "the stage `warm` can never be entered: `traits.role == 'rival'` cannot hold and not hold",
-    );
-    check(
-        "any_definition",
-        "disqualified",
-        "`exit` of the stage `warm` can hold while its `enter` holds: score.heat >= 20 && traits.role == 'rival'",
-    );
-}
-
-#[test]
-fn a_fall_lands_where_no_audience_looks() {
-    let sections = |audience: &str| {
-        format!(
-            "rules: [{{id: view, event: page_view, points: {{heat: 5}}, once_per: [page.path], max: 9, set: {{seen: true}}}}]\n\
-             stages:\n  - {{id: cold, owner: m}}\n  - {{id: known, owner: m, enter: \"fact.seen || score.heat >= 10\"}}\n  \
-             - {{id: warm, owner: m, enter: \"score.heat >= 20\", exit: \"score.heat < 5\", min_dwell: 1d}}\n\
-             audiences: {{mail: \"{audience}\"}}\n"
-        )
-    };
-    // Who is warm was known before, so nobody falls to `cold`.
-    check(&sections("stage in ['known', 'warm']"), "unread_landing", "");
-    check(
-        &sections("stage == 'warm'"),
-        "unread_landing",
-        "warning at «known, owner»: a fall from `warm` may land in `known`, which no audience reads",
-    );
-}
-
-#[test]
-fn what_is_not_decided_is_said() {
-    let sections = "scores:\n  fast: {half_life: 1d, range: [0, 100]}\n  slow: {half_life: 7d, range: [0, 100]}\n\
-        rules: [{id: view, event: page_view, points: {fast: 5, slow: 5}, once_per: [page.path]}]\n";
-    check(
-        &format!("{sections}{}", stage("score.fast >= 20", "score.slow < 10")),
-        "not_decided",
-        "info at «\"score.slow »: whether `exit` of the stage `warm` can hold while its `enter` holds is not decided: \
-         `score.fast >= 20 && score.slow < 10`: `fast` and `slow` rise by the same activities",
-    );
-}
-
-/// A score that never fades may hang on the rest of a condition, but not on itself.
-#[test]
-fn a_lasting_score_alone_is_decided() {
-    let lasting = |enter: &str| {
-        let stage = stage(enter, "");
-        format!("scores: {{heat: {{half_life: never, range: [0, 100]}}}}\n{stage}")
-    };
-    check(&lasting("score.heat >= 20"), "not_decided", "");
-    let told = told(&findings(&lasting("score.heat >= 20 && known")), "not_decided");
-    assert!(told.contains("`score.heat` never fades and may hang on the rest"), "{told}");
-}
+use linted::{check, findings, model, stage, told};
+use ripen_model::{Level, compile, lint_sample};
 
 #[test]
 fn rules_and_facts_that_nothing_reads() {
@@ -251,6 +22,11 @@ fn rules_and_facts_that_nothing_reads() {
     assert_eq!(
         told(&found, "unread_fact"),
         "warning at «{never_read:»: the fact `never_read` is set, and nothing reads it"
+    );
+    check(
+        "feedback:\n  crm_won: {set: {won: true}}\n",
+        "unread_fact",
+        "warning at «{won: true}}»: the fact `won` is set, and nothing reads it",
     );
 }
 
@@ -278,6 +54,8 @@ fn a_habit_that_reaches_a_stage_alone_tells_its_steady_state() {
     };
     // A trait that is absent gives to its own score.
     assert!(told(&findings(&fit(-10)), "habit").contains("alone reaches `warm`"));
+    let given = fit(10).replace("score: other", "score: heat").replace(">= 50", ">= 60");
+    assert!(told(&findings(&given), "habit").contains("alone reaches `warm` after "));
     assert_eq!(told(&findings(&fit(-10).replace("score: other", "score: heat")), "habit"), "");
     // The first match does it: no habit.
     check(&format!("{}{}", rule(""), stage("score.heat >= 5", "")), "habit", "");
@@ -290,26 +68,48 @@ fn a_habit_that_reaches_a_stage_alone_tells_its_steady_state() {
 }
 
 #[test]
-fn thresholds_closer_than_a_step_flap() {
-    let rules = "rules: [{id: view, event: page_view, points: {heat: 15}, once_per: [page.path]}]\n";
-    let stages = |dwell: &str| {
-        format!(
-            "stages:\n  - {{id: cold, owner: m}}\n  - {{id: warm, owner: m, enter: \"score.heat >= 20\", exit: \"score.heat < 10\"{dwell}}}\n"
-        )
-    };
-    check(
-        &format!("{rules}{}", stages("")),
-        "flapping",
-        "warning at «\"score.heat »: the stage `warm` is entered at `score.heat >= 20` and left at `score.heat < 10`, \
-         10 apart; without activity it holds for 7d (H·log2(enter/exit)); a single step is up to 15",
-    );
-    check(&format!("{rules}{}", stages(", min_dwell: 1d")), "flapping", "");
-    check(
-        &format!("{rules}{}", stages(", min_dwell: 1d")),
-        "dwell",
-        "info at «\"score.heat »: the stage `warm` is entered at `score.heat >= 20` and left at `score.heat < 10`, \
-         10 apart; without activity it holds for 7d (H·log2(enter/exit))",
-    );
+fn a_habit_is_told_by_its_finest_bucket() {
+    // p / (1 − 2^(−Δ/H)) with p = 5 and H = 7 d.
+    for (per, word, times, sum) in [
+        ("hour", "hour", 2, "1214.4"),
+        ("day", "day", 2, "53"),
+        ("week", "week", 3, "10"),
+        ("week, day", "day", 2, "53"),
+    ] {
+        let rules = format!(
+            "scores: {{heat: {{half_life: 7d}}}}\n\
+             rules: [{{id: habit, event: x, points: {{heat: 5}}, once_per: [{per}]}}]\n"
+        );
+        check(
+            &format!("{rules}{}", stage("score.heat >= 8", "")),
+            "habit",
+            &format!(
+                "warning at «{{heat: 5}}, o»: the rule `habit` alone reaches `warm` after {times} by habit: once per {word}, \
+                 5 points of `heat` add up to {sum} (p / (1 − 2^(−Δ/H)))"
+            ),
+        );
+    }
+}
+
+/// A habit brings its own facts and matches, once each in its bucket, and nothing of others.
+#[test]
+fn a_habit_meets_the_conditions_that_it_feeds_itself() {
+    let rules = "rules:\n  - {id: other, event: y, once_per: [day], set: {theirs: true}}\n  \
+                 - {id: habit, event: x, points: {heat: 5}, once_per: [day], set: {mine: true}}\n";
+    for (enter, reached) in [
+        ("score.heat >= 30 && fact.mine", "after 9"),
+        ("score.heat >= 30 && fact.theirs", ""),
+        ("days('habit', '7d') >= 5", "after 5"),
+        ("days('habit', '7d') >= 8", ""),
+        ("score.heat >= 30 && days('other', '7d') >= 1", ""),
+        ("score.heat >= 30 && days('other', '7d') < 1", "after 9"),
+        // What its matches add up to is not known.
+        ("score.heat >= 30 && sum('habit', 'amount', '7d') < 100", ""),
+    ] {
+        let told = told(&findings(&format!("{rules}{}", stage(enter, ""))), "habit");
+        let expect = told.contains(&format!("the rule `habit` alone reaches `warm` {reached} by habit"));
+        assert!(if reached.is_empty() { told.is_empty() } else { expect }, "{enter}: {told}");
+    }
 }
 
 #[test]
@@ -324,6 +124,16 @@ fn a_full_group_stays_full_for_as_long_as_it_was_overfed() {
          (H·log2(raw/cap), raw 80)",
     );
     check(&sections.replace("max: 16", "max: 4"), "cap_banking", "");
+    // For ever: without a half-life; as long as it is fed: by every match, of a rule that gives it points.
+    let another = |points: i64| {
+        let rule = format!("[{{id: click, event: b, points: {{heat: {points}}}, group: browsing}}, ");
+        told(&findings(&sections.replace("rules: [", &format!("rules: {rule}"))), "cap_banking")
+    };
+    assert!(another(0).contains("for 14d"), "{}", another(0));
+    assert!(another(1).contains("as long as there were matches"), "{}", another(1));
+    let lasting =
+        format!("scores: {{heat: {{half_life: never}}}}\n{sections}").replace("page.path], max: 16", "day]");
+    assert!(told(&findings(&lasting), "cap_banking").ends_with("for ever: its score never fades"));
 }
 
 #[test]
@@ -354,6 +164,42 @@ fn penalties_that_fade_and_points_without_once() {
 }
 
 #[test]
+fn no_points_are_neither_a_penalty_nor_a_sign() {
+    let rule =
+        |id: &str, points: i64| format!("{{id: {id}, event: e, points: {{heat: {points}}}, once: true}}");
+    let mixed = "what `score.heat >= 10` reads fades with both signs, so it may rise while nothing happens";
+    for (points, expect) in [([5, 7], ""), ([-5, -7], ""), ([0, 7], ""), ([0, -7], ""), ([5, -7], mixed)] {
+        let sections = format!(
+            "rules: [{}, {}]\n{}",
+            rule("a", points[0]),
+            rule("b", points[1]),
+            // Asked twice, told once.
+            stage("score.heat >= 10 || (score.heat > 5 && known)", "")
+        );
+        let found = findings(&sections);
+        let told_mixed = told(&found, "mixed_signs");
+        assert!(
+            told_mixed.ends_with(expect) && told_mixed.is_empty() == expect.is_empty(),
+            "{points:?}: {told_mixed}"
+        );
+        assert_eq!(told_mixed.lines().count(), usize::from(!expect.is_empty()), "{points:?}");
+        let penalties = points.iter().filter(|points| **points < 0).count();
+        assert_eq!(told(&found, "fading_penalty").lines().count(), penalties, "{points:?}");
+    }
+    // What is subtracted has the other sign, and what never fades none.
+    let subtracted = |half_life: &str| {
+        let sections = format!(
+            "scores: {{heat: {{half_life: 7d}}, other: {{half_life: {half_life}}}}}\n\
+             rules: [{{id: r, event: e, points: {{heat: 5, other: 5}}, once: true}}]\n{}",
+            stage("score.heat - score.other >= 3", "")
+        );
+        told(&findings(&sections), "mixed_signs")
+    };
+    assert!(subtracted("1d").contains("what `score.heat - score.other >= 3` reads fades with both signs"));
+    assert_eq!(subtracted("never"), "");
+}
+
+#[test]
 fn visits_and_absent_fields() {
     let rule = |condition: &str| {
         format!(
@@ -381,10 +227,43 @@ fn visits_and_absent_fields() {
     check(&rule("has(properties.plan) && properties.plan != 'free'"), "unequal_optional", "");
     check(&rule("properties.plan == 'free'"), "unequal_optional", "");
     check(
-        &stage("traits.role != 'x'", ""),
+        &rule("properties.plan != properties.old"),
         "unequal_optional",
-        "warning at «\"traits.role»: stage `warm`, `enter`: `!=` does not hold where `traits.role` is absent",
+        "warning at «\"properties.»: rule `view`: `!=` does not hold where `properties.plan` is absent",
     );
+    check(&rule("properties.plan == properties.old"), "unequal_optional", "");
+    check(
+        "rules: [{id: view, event: page_view, points: {heat: 15}, once_per: [day, visit.number]}]\n",
+        "reads_visit",
+        "info at «[day, visit.»: rule `view` reads `visit.number`: what it counts depends on the order of arrival",
+    );
+}
+
+#[test]
+fn traits_that_may_be_absent() {
+    let unequal = "`!=` does not hold where `traits.role` is absent";
+    let negated = "the negation holds where `traits.role` is absent, too";
+    for (enter, expect) in [
+        ("traits.role != 'x'", unequal),
+        ("!(traits.role == 'x')", negated),
+        ("!(traits.role in ['x', 'y'])", negated),
+        ("traits.role == 'x'", ""),
+        ("!(traits.role != 'x')", ""),
+        ("traits.role in ['x', 'y']", ""),
+        ("traits.role != traits.old", unequal),
+        ("!(traits.role == traits.old)", negated),
+        ("traits.role == traits.old", ""),
+        ("!(traits.role != traits.old)", ""),
+        ("has(traits.role) && traits.role != 'x'", ""),
+        ("has(traits.old) && traits.role != 'x'", unequal),
+    ] {
+        let told = told(&findings(&stage(enter, "")), "unequal_optional");
+        let expect = match expect {
+            "" => String::new(),
+            of => format!("warning at «\"{enter:.11}»: stage `warm`, `enter`: {of}"),
+        };
+        assert_eq!(told, expect, "{enter}");
+    }
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Linter<'_> {
         let at = self.places.part("stages", &stage.id, "exit");
         let exits = thresholds(exit, &[Comparison::Less, Comparison::LessOrEqual]);
         for up in thresholds(enter, &[Comparison::GreaterOrEqual, Comparison::Greater]) {
-            for down in exits.iter().filter(|down| down.terms == up.terms && down.milli < up.milli) {
+            for down in exits.iter().filter(|down| down.terms == up.terms && down.milli <= up.milli) {
                 let step = self.largest_step(up.terms);
                 let dwell = self.dwell_ms(&up, down);
                 let guaranteed = match dwell {
