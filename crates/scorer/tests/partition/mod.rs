@@ -7,7 +7,7 @@ use ripen_model::Model;
 use ripen_records::{ActivityRecord, Decision, Switch, decode_activity, encode_activity};
 use ripen_scorer::{Applied, Budget, SEMANTICS, STATE_FORMAT, Sent, Shard};
 
-use crate::random::events::End;
+use super::random::events::End;
 
 pub(crate) struct Partition {
     model: Arc<Model>,
