@@ -3,19 +3,20 @@
 use ripen_model::compile;
 use ripen_model::compiled::{HashedKind, Model, TraitKind};
 
+const DAY_MS: i64 = 86_400_000;
+
 /// A model of two scores and one stage with these sections.
 fn model(sections: &str) -> Model {
     let text = format!(
         "apiVersion: ripen/v1\nmodel: {{id: m, version: 1}}\n\
          scores: {{heat: {{half_life: 1d}}, ever: {{half_life: never}}}}\n\
-         stages: [{{id: a, owner: m}}]\n{sections}\n"
+         stages:\n  - {{id: a, owner: m}}\n{sections}\n"
     );
     compile("m.yaml", &text).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 #[test]
 fn a_file_that_says_nothing_of_time_has_these_rules() {
-    const DAY_MS: i64 = 86_400_000;
     let time = |section: &str| {
         let time = model(section).time;
         let durations = [time.max_future_ms, time.late_accept_ms, time.forget_ms, time.forget_anonymous_ms];
@@ -25,6 +26,16 @@ fn a_file_that_says_nothing_of_time_has_these_rules() {
     assert_eq!(time(""), ([300_000, 30 * DAY_MS, 400 * DAY_MS, 90 * DAY_MS], 128, utc.clone()));
     // Who is not known is never kept longer than who is.
     assert_eq!(time("time: {forget: 40d}"), ([300_000, 30 * DAY_MS, 40 * DAY_MS, 40 * DAY_MS], 128, utc));
+}
+
+#[test]
+fn a_lead_that_is_sent_back_stays_for_thirty_days_or_as_long_as_is_said() {
+    for (more, stays_ms) in [("", 30 * DAY_MS), (", for: 2d", 2 * DAY_MS)] {
+        let model = model(&format!(
+            "  - {{id: b, owner: m, enter: known, exit: '!known'}}\nfeedback: {{lost: {{recycle_to: b{more}}}}}"
+        ));
+        assert_eq!(model.feedback[0].recycle.map(|(stage, ms)| (stage.0, ms)), Some((1, stays_ms)));
+    }
 }
 
 #[test]
