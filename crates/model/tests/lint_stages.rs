@@ -456,3 +456,30 @@ fn how_long_a_stage_is_held_follows_from_its_slowest_loss() {
     let bonus = "bonuses: [{id: b, when: known, score: heat, points: 7}]\n";
     assert_eq!(told("7d", bonus, "score.heat >= 40", "score.heat < 20"), "");
 }
+
+/// A cap holds a penalty at its size while what earned the stage fades: 25 − 5 is below 10 after 0.74 half-lives, not 1.
+#[test]
+fn a_capped_penalty_makes_no_promise() {
+    let told = |range: &str, group: &str, points: i64, enter: &str, exit: &str| {
+        let sections = format!(
+            "scores: {{heat: {{half_life: 7d{range}}}, other: {{half_life: 7d, range: [0, 100]}}}}\n\
+             groups: {{g: {{score: heat, {group}}}}}\n\
+             rules: [{{id: good, event: a, points: {{heat: 5}}, once_per: [page.path]}}, \
+             {{id: bad, event: b, points: {{heat: {points}}}, once: true, group: g}}]\n{}",
+            stage(enter, exit)
+        );
+        told(&findings(&sections), "dwell")
+    };
+    let promise = "it holds for 7d (H·log2(enter/exit))";
+    let (enter, exit) = ("score.heat >= 20", "score.heat < 10");
+    assert_eq!(told(", range: [-10, 100]", "min: -5", -20, enter, exit), "");
+    assert_eq!(told(", range: [-10, 100]", "max: -5", -20, enter, exit), "");
+    assert!(told(", range: [-10, 100]", "min: 0", -20, enter, exit).ends_with(promise));
+    assert!(told(", range: [-10, 100]", "max: 0", -20, enter, exit).ends_with(promise));
+    assert!(told(", range: [-10, 100]", "min: -5", 0, enter, exit).ends_with(promise));
+    // Beside another score one below zero would have to fade in the same time, in no range that holds it.
+    let (enter, exit) = ("score.heat + score.other >= 20", "score.heat + score.other < 10");
+    assert_eq!(told(", range: [-10, 100]", "max: 0", -20, enter, exit), "");
+    assert_eq!(told(", range: [-30, 100]", "max: 0", -20, enter, exit), "");
+    assert!(told(", range: [0, 100]", "max: 0", -20, enter, exit).ends_with(promise));
+}

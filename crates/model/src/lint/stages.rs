@@ -117,17 +117,32 @@ impl Linter<'_> {
         rules.chain(bonuses).fold(0.0, f64::max)
     }
 
-    /// How long a sum takes from one threshold to the other while nothing happens: only where all of it fades, and
-    /// nothing else feeds it.
+    /// How long a sum takes from one threshold to the other while nothing happens, at least: only where all of it fades,
+    /// what is below zero no slower than the rest, and nothing else feeds it.
     fn dwell_ms(&self, up: &Threshold<'_>, down: &Threshold<'_>) -> Option<f64> {
         let mut shortest = f64::INFINITY;
         for (score, weight) in up.terms {
-            if weight.is_negative() || !reach::beside_rules(self.model, *score).is_empty() {
+            let fed_beside = !reach::beside_rules(self.model, *score).is_empty();
+            if weight.is_negative() || fed_beside || self.caps_penalties(*score) {
+                return None;
+            }
+            // Beside another score it would take its own time, and its range may hold it.
+            if up.terms.len() > 1 && reach::bounds(self.model, *score).0 < 0 {
                 return None;
             }
             shortest = shortest.min(self.model.scores[score.ix()].half_life_ms? as f64);
         }
         (down.milli > 0.0).then(|| shortest * (up.milli / down.milli).log2())
+    }
+
+    /// Whether penalties of a score may stand at a cap: while what it cuts off fades, they do not.
+    fn caps_penalties(&self, score: ScoreIx) -> bool {
+        let mut groups = self.model.groups.iter().filter(|group| group.score == score);
+        groups.any(|group| {
+            let has_penalty = group.terms.iter().any(|(_, milli)| *milli < 0);
+            group.max_milli.is_some_and(|max| max < 0)
+                || (has_penalty && group.min_milli.is_some_and(|min| min < 0))
+        })
     }
 
     /// Stages in which a fall may end and that no audience reads.
