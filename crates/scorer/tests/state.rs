@@ -162,6 +162,22 @@ fn a_lead_of_more_than_fits_a_byte_is_read_as_it_was_written() {
 }
 
 #[test]
+fn instants_before_and_after_1970_are_read_as_they_were_written() {
+    let model = story::model(MODEL);
+    for at_ms in [-(1 << 46), -1, 0, 1, (1 << 46) - 1] {
+        let mut shard = story::shard(&model);
+        let mut step = story::steps("0h form").remove(0);
+        let ActivityRecord::Activity(activity) = &mut step.record else { panic!("an activity") };
+        (activity.t_ms, activity.arrival_ms) = (at_ms, at_ms);
+        let applied = shard.apply("anon:a", &step.record, at_ms, &mut Budget::new(9), &mut Vec::new());
+        assert_eq!(applied, Ok(Applied::Accepted { counted: 1, is_new_lead: true }));
+        let again = restored(&records(&mut shard), &shard.meta(), &model);
+        assert_eq!(again.lead("anon:a", at_ms), shard.lead("anon:a", at_ms));
+        assert!(again.lead("anon:a", at_ms).expect("readable").is_some_and(|lead| lead.last_ms == at_ms));
+    }
+}
+
+#[test]
 fn what_a_visit_s_beginning_matched_is_told_from_what_its_page_matched() {
     let model = |rules: usize| {
         let rule = |n| format!("  - {{id: r{n}, event: [visit_started, page_view], points: {{heat: 1}}}}\n");
