@@ -83,8 +83,15 @@ pub(crate) fn carry(
 
 /// Drops octaves that weigh nothing at `at_ms` and ever after.
 pub(crate) fn prune(octaves: &mut Vec<Octave>, slots: &[Slot], at_ms: i64) {
+    // Slots often share a half-life: dividing is the dear part.
+    let (mut known_ms, mut current) = (1, at_ms);
     octaves.retain(|o| match slots[usize::from(o.slot)].half_life_ms {
-        Some(half_life_ms) => at_ms.div_euclid(half_life_ms) - o.k < OCTAVES,
+        Some(half_life_ms) => {
+            if half_life_ms != known_ms {
+                (known_ms, current) = (half_life_ms, at_ms.div_euclid(half_life_ms));
+            }
+            current - o.k < OCTAVES
+        }
         None => true,
     });
 }

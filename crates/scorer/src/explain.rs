@@ -166,10 +166,7 @@ fn decision(view: &View<'_>, seq: u32, change: Change, of: Circumstances<'_>) ->
         expected_value_micros: expected_value_micros(view),
         value_micros: lead.value_micros,
         attributes: attributes(view),
-        touches: Touches {
-            first: lead.touches.first.as_deref().map(touch),
-            last: lead.touches.last().map(touch),
-        },
+        touches: Touches { first: lead.touches.first().map(touch), last: lead.touches.last().map(touch) },
         input,
         explanation: Explanation {
             lines: lines(view),
@@ -239,8 +236,8 @@ fn history(view: &View<'_>) -> Vec<HistoryEntry> {
     entries
 }
 
-fn touch(touch: &touches::Touch) -> Touch {
-    let text = |ix: usize| touch.texts[ix].as_deref().map(str::to_owned);
+fn touch(touch: touches::Touch<'_>) -> Touch {
+    let text = |ix: usize| touch.texts[ix].map(str::to_owned);
     Touch {
         t_ms: touch.t_ms,
         source: text(0),

@@ -197,14 +197,14 @@ impl Encoding {
             lead.traits.len(),
         ];
         self.is_wide = format == 1 || plan.is_wide || counts.iter().any(|count| *count > NARROW_PLACES);
-        self.bytes.extend([kind, format as u8]);
+        self.bytes.extend_from_slice(&[kind, format as u8]);
         let wide = if format > 1 && self.is_wide { IS_WIDE } else { 0 };
-        self.bytes.extend((flags(lead) | wide).to_le_bytes());
-        self.bytes.extend(lead.epoch.to_le_bytes());
+        self.bytes.extend_from_slice(&(flags(lead) | wide).to_le_bytes());
+        self.bytes.extend_from_slice(&lead.epoch.to_le_bytes());
         self.instant(lead.deadline_ms);
         self.instant(lead.born_ms);
         self.instant(lead.last_ms);
-        self.bytes.extend(lead.seq.to_le_bytes());
+        self.bytes.extend_from_slice(&lead.seq.to_le_bytes());
         debug_assert_eq!(self.bytes.len(), HEAD_BYTES, "what `header` skips");
         self.number(lead.stage);
         for count in counts {
@@ -234,8 +234,8 @@ impl Encoding {
 
     fn visit(&mut self, lead: &Lead) {
         let Some(visit) = &lead.visit else { return };
-        self.bytes.extend(visit.number.to_le_bytes());
-        self.bytes.extend(visit.pages.to_le_bytes());
+        self.bytes.extend_from_slice(&visit.number.to_le_bytes());
+        self.bytes.extend_from_slice(&visit.pages.to_le_bytes());
         self.instant(visit.start_ms);
         self.instant(visit.last_ms);
         if let Some(gap_ms) = visit.gap_ms {
@@ -254,21 +254,12 @@ impl Encoding {
         if let Some(clock) = &lead.clock {
             self.number(clock.stage);
             self.instant(clock.start_ms);
-            self.bytes.extend([clock.steps, u8::from(clock.is_answered)]);
+            self.bytes.extend_from_slice(&[clock.steps, u8::from(clock.is_answered)]);
         }
         if lead.value_micros != 0 {
-            self.bytes.extend(lead.value_micros.to_le_bytes());
+            self.bytes.extend_from_slice(&lead.value_micros.to_le_bytes());
         }
-        for touch in [&lead.touches.first, &lead.touches.last].into_iter().flatten() {
-            self.instant(touch.t_ms);
-            self.long(touch.id);
-            let present = |(ix, text): (usize, &Option<Box<str>>)| u8::from(text.is_some()) << ix;
-            self.bytes.push(touch.texts.iter().enumerate().map(present).sum());
-            for text in touch.texts.iter().flatten() {
-                self.bytes.push(text.len() as u8);
-                self.bytes.extend(text.as_bytes());
-            }
-        }
+        self.bytes.extend(lead.touches.bytes());
     }
 
     fn rare(&mut self, lead: &Lead) {
@@ -306,19 +297,20 @@ impl Encoding {
             self.bytes.push(mark.ttl);
             self.instant(mark.t_ms);
         }
+        let mut current = CurrentOctave::at(lead.last_ms);
         for octave in &lead.evidence {
-            self.number(octave.slot);
-            let age = current_octave(plan, octave.slot, lead.last_ms) - octave.k;
+            let age = current.of(plan, octave.slot) - octave.k;
             debug_assert!((0..OCTAVES).contains(&age), "pruned, and nothing is younger than the lead");
-            self.bytes.push(age as u8);
-            self.long(octave.weight);
+            self.number(octave.slot);
+            let mut entry = [age as u8; 9];
+            entry[1..].copy_from_slice(&octave.weight.to_le_bytes());
+            self.bytes.extend_from_slice(&entry);
         }
     }
 
     fn memory(&mut self, lead: &Lead) {
         for remembered in &lead.remembered {
-            self.instant(remembered.t_ms);
-            self.long(remembered.id);
+            self.event(remembered.t_ms, remembered.id);
             self.number(self.places[usize::from(remembered.set)].unwrap_or(0));
         }
         for ix in 0..self.used.len() {
@@ -338,13 +330,12 @@ impl Encoding {
         }
         if strays > 0 {
             for key in lead.keys.iter().filter(|key| place(key).is_err()) {
-                self.instant(key.t_ms);
-                self.long(key.id);
+                self.event(key.t_ms, key.id);
             }
         }
         for (place, key) in lead.keys.iter().enumerate().filter(|(_, key)| key.summed != 0) {
             self.number(place as u16);
-            self.bytes.extend(key.summed.to_le_bytes());
+            self.bytes.extend_from_slice(&key.summed.to_le_bytes());
         }
     }
 
@@ -359,15 +350,22 @@ impl Encoding {
     }
 
     fn double(&mut self, number: u16) {
-        self.bytes.extend(number.to_le_bytes());
+        self.bytes.extend_from_slice(&number.to_le_bytes());
     }
 
     fn long(&mut self, long: u64) {
-        self.bytes.extend(long.to_le_bytes());
+        self.bytes.extend_from_slice(&long.to_le_bytes());
     }
 
     fn instant(&mut self, at_ms: i64) {
-        self.bytes.extend(&at_ms.clamp(EARLIEST, LATEST).to_le_bytes()[..6]);
+        self.bytes.extend_from_slice(&instant(at_ms)[..6]);
+    }
+
+    fn event(&mut self, t_ms: i64, id: u64) {
+        let mut event = [0; 14];
+        event[..8].copy_from_slice(&instant(t_ms));
+        event[6..].copy_from_slice(&id.to_le_bytes());
+        self.bytes.extend_from_slice(&event);
     }
 }
 
@@ -448,15 +446,37 @@ fn flags(lead: &Lead) -> u16 {
         | flag(lead.stay.is_some(), HAS_STAY)
         | flag(lead.clock.is_some(), HAS_CLOCK)
         | flag(lead.value_micros != 0, HAS_VALUE)
-        | flag(lead.touches.first.is_some(), HAS_FIRST_TOUCH)
-        | flag(lead.touches.last.is_some(), HAS_LAST_TOUCH)
+        | flag(lead.touches.has_first(), HAS_FIRST_TOUCH)
+        | flag(lead.touches.has_newest(), HAS_LAST_TOUCH)
         | flag(rare_counts(lead) != [0; RARE], HAS_RARE)
         | flag(lead.erased_ms != NEVER, HAS_ERASED)
         | flag(!lead.ids.is_empty(), HAS_IDS)
 }
 
-fn current_octave(plan: &Plan, slot: u16, last_ms: i64) -> i64 {
-    plan.slots[usize::from(slot)].half_life_ms.map_or(0, |half_life_ms| last_ms.div_euclid(half_life_ms))
+/// An instant, the first six bytes of these.
+fn instant(at_ms: i64) -> [u8; 8] {
+    at_ms.clamp(EARLIEST, LATEST).to_le_bytes()
+}
+
+/// The octave of a lead's `last_ms` under a slot's half-life. Slots often share one: dividing is the dear part.
+struct CurrentOctave {
+    last_ms: i64,
+    half_life_ms: i64,
+    octave: i64,
+}
+
+impl CurrentOctave {
+    fn at(last_ms: i64) -> CurrentOctave {
+        CurrentOctave { last_ms, half_life_ms: 1, octave: last_ms }
+    }
+
+    fn of(&mut self, plan: &Plan, slot: u16) -> i64 {
+        let Some(half_life_ms) = plan.slots[usize::from(slot)].half_life_ms else { return 0 };
+        if half_life_ms != self.half_life_ms {
+            (self.half_life_ms, self.octave) = (half_life_ms, self.last_ms.div_euclid(half_life_ms));
+        }
+        self.octave
+    }
 }
 
 const _: () = assert!(OCTAVES <= u8::MAX as i64, "an octave's age fits a byte");
@@ -466,7 +486,7 @@ fn encode_value(value: &TraitValue, out: &mut Vec<u8>) {
         TraitValue::Boolean(truth) => out.extend([0, u8::from(*truth)]),
         TraitValue::Number(micros) => {
             out.push(1);
-            out.extend(micros.to_le_bytes());
+            out.extend_from_slice(&micros.to_le_bytes());
         }
         TraitValue::Text(text) => {
             out.push(2);
@@ -474,13 +494,13 @@ fn encode_value(value: &TraitValue, out: &mut Vec<u8>) {
         }
         TraitValue::List(list) => {
             out.push(3);
-            out.extend((list.0.len() as u16).to_le_bytes());
+            out.extend_from_slice(&(list.0.len() as u16).to_le_bytes());
             list.0.iter().for_each(|element| encode_value(element, out));
         }
     }
 }
 
 fn encode_text(text: &str, out: &mut Vec<u8>) {
-    out.extend((text.len() as u16).to_le_bytes());
+    out.extend_from_slice(&(text.len() as u16).to_le_bytes());
     out.extend(text.as_bytes());
 }

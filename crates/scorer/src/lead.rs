@@ -286,7 +286,7 @@ impl Lead {
         self.stay = None;
         self.clock = None;
         self.value_micros = 0;
-        self.touches = Touches::default();
+        self.touches.clear();
         self.latches.clear();
         self.cooldowns.clear();
         self.holds.clear();

@@ -35,9 +35,7 @@ pub(crate) fn merge(plan: &Plan, survivor: &mut Lead, absorbed: &mut Lead, at_ms
         (one, other) => one.or(other),
     };
     survivor.value_micros = survivor.value_micros.saturating_add(absorbed.value_micros);
-    for touch in [absorbed.touches.first.take(), absorbed.touches.last.take()].into_iter().flatten() {
-        survivor.touches.add(*touch);
-    }
+    survivor.touches.merge(&absorbed.touches);
     survivor.history.merge(&absorbed.history, plan.history);
     add_ids(survivor, absorbed);
 }

@@ -36,8 +36,7 @@ const MEMO_KEY_BYTES: usize = 128;
 /// What was worked out of texts that repeat from lead to lead.
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
-    /// Page kinds by path: matching is the most expensive field of a page view.
-    pages: HashMap<Box<str>, Option<PageMatch>, FixedState>,
+    pages: PageMemo,
     keys: RefCell<KeyMemo>,
 }
 
@@ -48,18 +47,33 @@ impl Memo {
     }
 }
 
-fn page_match<'m>(
-    pages: &'m mut HashMap<Box<str>, Option<PageMatch>, FixedState>,
-    matcher: &PageMatcher,
-    path: &str,
-) -> Option<&'m PageMatch> {
-    if !pages.contains_key(path) {
-        if pages.len() >= MEMO_PATHS {
-            pages.clear();
-        }
-        pages.insert(path.into(), matcher.matches(path));
+/// Page kinds by path: matching is the most expensive field of a page view.
+#[derive(Debug, Default)]
+struct PageMemo {
+    places: HashMap<Box<str>, usize, FixedState>,
+    matches: Vec<Option<PageMatch>>,
+}
+
+impl PageMemo {
+    fn clear(&mut self) {
+        self.places.clear();
+        self.matches.clear();
     }
-    pages.get(path)?.as_ref()
+
+    fn of(&mut self, matcher: &PageMatcher, path: &str) -> Option<&PageMatch> {
+        let place = match self.places.get(path) {
+            Some(place) => *place,
+            None => {
+                if self.matches.len() >= MEMO_PATHS {
+                    self.clear();
+                }
+                self.matches.push(matcher.matches(path));
+                self.places.insert(path.into(), self.matches.len() - 1);
+                self.matches.len() - 1
+            }
+        };
+        self.matches[place].as_ref()
+    }
 }
 
 /// Keys (S4) of texts, each in the one place that a cheap hash of it names; the text itself is compared, so that
@@ -151,7 +165,7 @@ impl<'a> Moment<'a> {
         };
         let Memo { pages, keys } = memo;
         Moment {
-            page: path.and_then(|path| page_match(pages, &plan.model.pages, path)),
+            page: path.and_then(|path| pages.of(&plan.model.pages, path)),
             keys,
             properties: carried(&activity.properties, &|name| plan.property(name).map(|ix| ix.0)),
             traits: carried(&activity.traits, &|name| plan.record_trait(name).map(|ix| ix.0)),
@@ -290,7 +304,7 @@ impl<'a> Moment<'a> {
     }
 
     /// What the activity says as a touch, if it came with a campaign or from another site.
-    pub(crate) fn touch(&self) -> Option<[Option<&'a str>; Touch::TEXTS]> {
+    pub(crate) fn touch(&self) -> Option<Touch<'a>> {
         let utm = self.activity.utm.as_ref();
         let referrer = self.activity.page.as_ref().and_then(|page| self.foreign_referrer(page));
         if utm.is_none() && referrer.is_none() {
@@ -303,7 +317,7 @@ impl<'a> Moment<'a> {
         }
         texts[Touch::TEXTS - 1] = referrer.map(|host| cut(host, Touch::TEXT_BYTES));
         let is_empty = texts.iter().all(Option::is_none);
-        (!is_empty).then_some(texts)
+        (!is_empty).then_some(Touch { t_ms: self.t_ms, id: self.id, texts })
     }
 
     /// The host of the referrer, if it is known to be another one than the page's.

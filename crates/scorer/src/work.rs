@@ -448,8 +448,8 @@ fn absorb(plan: &Plan, lead: &mut Lead, moment: &mut Moment<'_>, at_ms: i64, eff
             lead.keep_trait(ix, moment.t_ms, moment.id, value);
         }
     }
-    if let Some(texts) = moment.touch() {
-        lead.touches.note(moment.t_ms, moment.id, texts);
+    if let Some(touch) = moment.touch() {
+        lead.touches.add(touch);
     }
     effects.moved |= count::seal_keys(plan, lead, at_ms);
     let entry = visit::enter(lead, moment);

@@ -3,8 +3,8 @@
 use ripen_model::Model;
 
 use super::{
-    COUNTS, EARLIEST, HAS_CLOCK, HAS_FIRST_TOUCH, HAS_GAP, HAS_LAST_TOUCH, HAS_SESSION, HAS_STAY, HAS_VALUE,
-    LATEST, RARE, STRAY, current_octave,
+    COUNTS, CurrentOctave, EARLIEST, HAS_CLOCK, HAS_FIRST_TOUCH, HAS_GAP, HAS_LAST_TOUCH, HAS_SESSION,
+    HAS_STAY, HAS_VALUE, LATEST, RARE, STRAY,
 };
 use crate::error::StateError;
 use crate::evidence::Octave;
@@ -56,12 +56,16 @@ impl<'a> Reader<'a> {
         let six: [u8; 6] = self.array()?;
         let mut eight = [0; 8];
         eight[2..].copy_from_slice(&six);
-        // Shifting back down carries the sign.
-        Ok(match i64::from_le_bytes(eight) >> 16 {
-            LATEST => i64::MAX,
-            EARLIEST => i64::MIN,
-            at_ms => at_ms,
-        })
+        Ok(instant(u64::from_le_bytes(eight)))
+    }
+
+    /// An instant and an id.
+    fn event(&mut self) -> Result<(i64, u64), StateError> {
+        let event: [u8; 14] = self.array()?;
+        let (mut t, mut id) = ([0; 8], [0; 8]);
+        t.copy_from_slice(&event[..8]);
+        id.copy_from_slice(&event[6..]);
+        Ok((instant(u64::from_le_bytes(t) << 16), u64::from_le_bytes(id)))
     }
 
     /// A count or a place.
@@ -88,22 +92,22 @@ impl<'a> Reader<'a> {
         self.fill(&mut lead.facts, facts, |r| {
             Ok(FactMark { fact: r.place("fact", known_facts.len())?, ttl: r.u8()?, t_ms: r.instant()? })
         })?;
-        let last_ms = lead.last_ms;
+        let mut current = CurrentOctave::at(lead.last_ms);
         self.fill(&mut lead.evidence, evidence, |r| {
             let slot = r.place("slot", plan.slots.len())?;
-            let k = current_octave(plan, slot, last_ms) - i64::from(r.u8()?);
-            Ok(Octave { slot, k, weight: r.u64()? })
+            let [age, weight @ ..] = r.array::<9>()?;
+            let k = current.of(plan, slot) - i64::from(age);
+            Ok(Octave { slot, k, weight: u64::from_le_bytes(weight) })
         })?;
         self.fill(&mut lead.remembered, remembered, |r| {
-            Ok(Remembered { t_ms: r.instant()?, id: r.u64()?, set: r.place("set", sets)? })
+            let (t_ms, id) = r.event()?;
+            Ok(Remembered { t_ms, id, set: r.place("set", sets)? })
         })?;
         for _ in 0..sets {
             let rules = self.u16()?;
             lead.sets.0.push(rules);
-            for _ in 0..rules {
-                let rule = self.u16()?;
-                lead.sets.0.push(rule);
-            }
+            let rules = self.take(usize::from(rules) * 2)?;
+            lead.sets.0.extend(rules.as_chunks().0.iter().map(|rule| u16::from_le_bytes(*rule)));
         }
         let mut strays = 0;
         let stray = if self.is_wide { STRAY } else { STRAY & 0xff };
@@ -120,7 +124,7 @@ impl<'a> Reader<'a> {
         })?;
         if strays > 0 {
             for key in lead.keys.iter_mut().filter(|key| key.t_ms == NEVER) {
-                (key.t_ms, key.id) = (self.instant()?, self.u64()?);
+                (key.t_ms, key.id) = self.event()?;
             }
         }
         for _ in 0..summed {
@@ -175,23 +179,22 @@ impl<'a> Reader<'a> {
         if flags & HAS_VALUE != 0 {
             lead.value_micros = self.u64()? as i64;
         }
-        if flags & HAS_FIRST_TOUCH != 0 {
-            lead.touches.first = Some(Box::new(self.touch()?));
-        }
-        if flags & HAS_LAST_TOUCH != 0 {
-            lead.touches.last = Some(Box::new(self.touch()?));
-        }
+        let first = if flags & HAS_FIRST_TOUCH != 0 { self.touch()? } else { &[] };
+        let newest = if flags & HAS_LAST_TOUCH != 0 { self.touch()? } else { &[] };
+        lead.touches.set(first, newest);
         Ok(())
     }
 
-    pub(super) fn touch(&mut self) -> Result<Touch, StateError> {
-        let (t_ms, id, present) = (self.instant()?, self.u64()?, self.u8()?);
-        let mut texts: [Option<Box<str>>; Touch::TEXTS] = Default::default();
-        for (_, text) in texts.iter_mut().enumerate().filter(|(ix, _)| present & (1 << ix) != 0) {
+    /// The bytes of one touch, whose texts are looked at.
+    pub(super) fn touch(&mut self) -> Result<&'a [u8], StateError> {
+        let from = self.at;
+        self.take(Touch::HEAD_BYTES)?;
+        let present = self.u8()?;
+        for _ in (0..Touch::TEXTS).filter(|ix| present & (1 << ix) != 0) {
             let bytes = usize::from(self.u8()?);
-            *text = Some(std::str::from_utf8(self.take(bytes)?).map_err(|_| StateError::Text)?.into());
+            std::str::from_utf8(self.take(bytes)?).map_err(|_| StateError::Text)?;
         }
-        Ok(Touch { t_ms, id, texts })
+        Ok(&self.bytes[from..self.at])
     }
 
     pub(super) fn rare(&mut self, plan: &Plan, lead: &mut Lead) -> Result<(), StateError> {
@@ -240,5 +243,15 @@ impl<'a> Reader<'a> {
             2 => Ok(TraitValue::Text(self.text()?.into())),
             tag => Err(StateError::Unknown { what: "value tag", ix: u64::from(tag) }),
         }
+    }
+}
+
+/// The instant in the upper six bytes.
+fn instant(bytes: u64) -> i64 {
+    // Shifting back down carries the sign.
+    match bytes as i64 >> 16 {
+        LATEST => i64::MAX,
+        EARLIEST => i64::MIN,
+        at_ms => at_ms,
     }
 }
