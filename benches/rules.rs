@@ -7,13 +7,14 @@ mod measure;
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Duration;
 
-use hot::{Click, Hot};
-use measure::{figure, ns_per_item, ratio};
+use hot::{Click, Hot, Keyed};
+use measure::{figure, ns_per_item, ratio, thread_cpu};
 use ripen_model::Model;
 use ripen_model::compiled::{PageKindIx, PropertyIx};
 use ripen_model::expression::{EventField, FieldValue, Fields};
-use ripen_records::ActivityRecord;
+use ripen_records::{ActivityRecord, decode_activity};
 use ripen_scorer::{Applied, Budget, Shard};
 
 const ROUNDS: usize = 7;
@@ -150,24 +151,56 @@ fn interpreter() {
 }
 
 /// Scoring an activity with its lead in the cache, against parsing its JSON: into a tree of values by the library,
-/// and as ingest does.
+/// and as ingest does. Once by itself, the second half of the clicks after the first, and once as what the whole path
+/// takes beyond ingest, from its first click on.
 fn apply_and_parse(clicks: &[Click]) {
     let model = hot::model();
-    let (mut apply, mut parse, mut ingest) = (Vec::new(), Vec::new(), Vec::new());
+    let records = hot::records(&model, clicks);
+    let (before, after) = records.split_at(records.len() / 2);
+    let (mut apply, mut in_path) = (Vec::new(), Vec::new());
+    let (mut parse, mut ingest) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
+        let mut shard = hot::shard(&model);
+        score(&mut shard, before);
+        apply.push(score(&mut shard, after) / after.len() as f64);
         parse.push(ns_per_item(clicks.len(), || hot::parse(clicks)));
         let mut path = Hot::new(&model);
         let whole = ns_per_item(clicks.len(), || path.run(clicks, false));
         let read = ns_per_item(clicks.len(), || path.read_only(clicks));
-        apply.push(whole - read);
+        in_path.push(whole - read);
         ingest.push(read);
     }
     figure("apply", "ns/event", &apply);
     ratio("apply_over_json_value", &apply, &parse);
-    ratio("apply_over_ingest", &apply, &ingest);
+    ratio("apply_in_path_over_json_value", &in_path, &parse);
+    ratio("apply_in_path_over_ingest", &in_path, &ingest);
     let uniform = apply_uniformly(&model, parse.len());
     figure("apply_uniform", "ns/event", &uniform);
     ratio("apply_uniform_over_json_value", &uniform, &parse);
+}
+
+/// CPU of scoring records, ns, a transaction for each [`hot::BATCH`]. They are decoded a few at a time, which is not counted.
+fn score(shard: &mut Shard, records: &[Keyed]) -> f64 {
+    let mut decisions = Vec::new();
+    let mut spent = Duration::ZERO;
+    for batch in records.chunks(hot::BATCH) {
+        for few in batch.chunks(256) {
+            let decoded: Vec<_> =
+                few.iter().map(|keyed| decode_activity(&keyed.avro).expect("just written")).collect();
+            let before = thread_cpu();
+            for (keyed, record) in few.iter().zip(&decoded) {
+                hot::apply(shard, &keyed.lead, record, keyed.arrival_ms, &mut decisions);
+            }
+            spent += thread_cpu() - before;
+        }
+        let before = thread_cpu();
+        shard.seal(&mut |lead, value| {
+            black_box((lead, value));
+        });
+        shard.commit();
+        spent += thread_cpu() - before;
+    }
+    spent.as_nanos() as f64
 }
 
 /// Scoring page views of leads drawn uniformly from a million, so that none is in the cache: decoding and encoding

@@ -113,6 +113,37 @@ pub fn parse(clicks: &[Click]) {
     }
 }
 
+/// A record of the activities topic.
+pub struct Keyed {
+    pub lead: String,
+    pub avro: Vec<u8>,
+    pub arrival_ms: i64,
+}
+
+/// What ingest makes of the clicks.
+pub fn records(model: &Model, clicks: &[Click]) -> Vec<Keyed> {
+    let (mut ingest, mut recent_links, mut records) = (ingest(model), RecentLinks::default(), Vec::new());
+    let mut put = |lead: &str, record: &ActivityRecord<'_>, arrival_ms: i64| {
+        let mut avro = Vec::new();
+        encode_activity(record, &mut avro).expect("it fits its schema");
+        records.push(Keyed { lead: lead.to_owned(), avro, arrival_ms });
+    };
+    for batch in clicks.chunks(BATCH) {
+        for (offset, click) in batch.iter().enumerate() {
+            read(&mut ingest, click, offset as i64, &mut |activity, aside| {
+                for link in links(&activity, &aside).filter(|link| recent_links.is_new(link)) {
+                    let child = link.a.to_string();
+                    put(&child, &ActivityRecord::Link(link), click.arrival_ms);
+                }
+                let record = ActivityRecord::Activity(activity);
+                put(lead_of(&record), &record, click.arrival_ms);
+            });
+        }
+        recent_links.commit();
+    }
+    records
+}
+
 /// Both services without the records between them.
 pub struct Hot {
     pub ingest: Ingest,
@@ -165,7 +196,7 @@ impl Hot {
             for link in links(&activity, &aside) {
                 if recent_links.is_new(&link) {
                     let child = link.a.to_string();
-                    join(shard, &child, &ActivityRecord::Link(link), click.arrival_ms, decisions);
+                    apply(shard, &child, &ActivityRecord::Link(link), click.arrival_ms, decisions);
                 }
             }
             let record = ActivityRecord::Activity(activity);
@@ -185,8 +216,8 @@ impl Hot {
     }
 }
 
-/// Applies a link and what the leads send each other because of it.
-fn join(
+/// Applies a record and what the leads send each other because of it.
+pub fn apply(
     shard: &mut Shard,
     lead: &str,
     record: &ActivityRecord<'_>,
@@ -198,7 +229,7 @@ fn join(
     assert!(!matches!(applied, Ok(Applied::More) | Err(_)), "{applied:?}");
     for sent in shard.take_sent() {
         let record = decode_activity(&sent.value).expect("of the shard's own");
-        join(shard, &sent.lead_id, &record, arrival_ms, decisions);
+        apply(shard, &sent.lead_id, &record, arrival_ms, decisions);
     }
 }
 
