@@ -122,8 +122,7 @@ impl Mapping {
         let moved = lead.keys.iter().filter(|key| !self.rekeyed[usize::from(key.rule)]).filter_map(|key| {
             let rule = self.rules[usize::from(key.rule)]?;
             let holds = new.key_use_of(rule) != KeyUse::None;
-            let summed = if new.model.rules[usize::from(rule)].summed.is_some() { key.summed } else { 0 };
-            holds.then_some(Key { rule, summed, ..*key })
+            holds.then_some(Key { rule, ..*key })
         });
         let mut keys: Vec<Key> = moved.collect();
         keys.sort_unstable_by_key(|key| (key.rule, key.key));
@@ -258,7 +257,7 @@ fn nearest(ttls_ms: &[Option<i64>], ttl_ms: Option<i64>) -> u8 {
     let wanted = length(ttl_ms);
     let order = |(_, ttl_ms): &(usize, &Option<i64>)| {
         let length = length(**ttl_ms);
-        if length >= wanted { (0, length) } else { (1, i64::MAX - length) }
+        if length >= wanted { (0, length) } else { (1, -length) }
     };
     ttls_ms.iter().enumerate().min_by_key(order).map_or(0, |(place, _)| place as u8)
 }
@@ -277,7 +276,6 @@ fn tag(origin: RuleOrigin) -> u8 {
 fn key_words(model: &Model, rule: &Rule) -> Vec<String> {
     let zone = || model.time.zone.iana_name().unwrap_or("UTC").to_owned();
     let mut words = match &rule.recurrence {
-        Recurrence::Every if rule.windowed => vec!["window".to_owned()],
         Recurrence::Every => vec!["every".to_owned()],
         Recurrence::Once => vec!["once".to_owned()],
         Recurrence::Per(parts) => parts

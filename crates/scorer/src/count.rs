@@ -22,7 +22,7 @@ pub(crate) struct Effects {
     pub(crate) counted: Vec<u16>,
     pub(crate) feedback: Vec<FeedbackIx>,
     pub(crate) alerts: Vec<AlertIx>,
-    /// Anything that an evaluation reads may be other than it was: a rule matched, a trait came, keys went.
+    /// Anything that an evaluation reads may be other than it was: a rule matched, a trait came.
     pub(crate) moved: bool,
 }
 
@@ -169,20 +169,18 @@ pub(crate) fn clear(plan: &Plan, lead: &mut Lead, score: ScoreIx, t_ms: i64) {
     }
 }
 
-/// Seals calendar keys that no accepted activity can reach any more: their evidence stays (S4). Whether there were
-/// such keys.
-pub(crate) fn seal_keys(plan: &Plan, lead: &mut Lead, at_ms: i64) -> bool {
+/// Seals calendar keys that no accepted activity can reach any more: their evidence stays (S4). No window reaches back
+/// so far, so that nothing is evaluated otherwise.
+pub(crate) fn seal_keys(plan: &Plan, lead: &mut Lead, at_ms: i64) {
     let margin_ms = plan.model.time.late_accept_ms.saturating_add(SEAL_MARGIN_MS);
     // A bucket ends after every instant in it: younger keys need no calendar.
     if !lead.keys.iter().any(|key| key.t_ms.saturating_add(margin_ms) < at_ms) {
-        return false;
+        return;
     }
-    let before = lead.keys.len();
     lead.keys.retain(|key| {
         let rule = RuleIx(key.rule);
         plan.key_use(rule) != KeyUse::Calendar || !is_sealed(plan, rule, key.t_ms, at_ms)
     });
-    lead.keys.len() != before
 }
 
 fn is_sealed(plan: &Plan, rule: RuleIx, t_ms: i64, at_ms: i64) -> bool {

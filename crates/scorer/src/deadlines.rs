@@ -18,7 +18,7 @@ const STEPS: u32 = 256;
 /// one only if the search for it gave up. `room` is there to read in.
 pub(crate) fn next_deadline_ms(view: &View<'_>, room: &mut Reading) -> i64 {
     let View { plan, lead, at_ms, now } = *view;
-    let mut soonest_ms = forget_ms(plan, lead, at_ms);
+    let mut soonest_ms = forget_ms(plan, lead);
     for watch in watched(plan, lead) {
         // A decision that was just made may have looked for the exit from the lead's stage already.
         let known_ms = match &watch {
@@ -40,7 +40,7 @@ pub(crate) fn next_deadline_ms(view: &View<'_>, room: &mut Reading) -> i64 {
 pub(crate) fn deadline_stands(view: &View<'_>, then: &mut Reading) -> bool {
     let View { plan, lead, at_ms, .. } = *view;
     let armed_ms = lead.deadline_ms;
-    if armed_ms <= at_ms || armed_ms > forget_ms(plan, lead, at_ms) {
+    if armed_ms <= at_ms || armed_ms > forget_ms(plan, lead) {
         return false;
     }
     let mut watches = watched(plan, lead).filter(|watch| !watch.is_still_until(armed_ms)).peekable();
@@ -57,7 +57,7 @@ pub(crate) fn expected_exit_ms(view: &View<'_>) -> Option<i64> {
     *view.now.exit_ms.get_or_init(|| {
         let View { plan, lead, at_ms, .. } = *view;
         let latched = clearing(plan, lead).find(|latched| latched.stage == lead.stage)?;
-        let forget_ms = forget_ms(plan, lead, at_ms);
+        let forget_ms = forget_ms(plan, lead);
         match Watch::Clears(latched).change(view, forget_ms, &mut Reading::default()) {
             // What a late recycling latches although its exit holds is cleared at the next look, not at this one.
             Found::At(exit_ms) => Some(exit_ms.max(at_ms.saturating_add(1))),

@@ -252,18 +252,6 @@ pub(crate) enum TraitValue {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TraitList(pub(crate) Vec<TraitValue>);
 
-impl TraitValue {
-    /// Its bytes in a lead's state.
-    pub(crate) fn bytes(&self) -> usize {
-        match self {
-            TraitValue::Boolean(_) => 2,
-            TraitValue::Number(_) => 9,
-            TraitValue::Text(text) => 3 + text.len(),
-            TraitValue::List(list) => 3 + list.0.iter().map(TraitValue::bytes).sum::<usize>(),
-        }
-    }
-}
-
 impl Lead {
     /// Makes it a lead without a past, before its first activity; whatever it was before is gone, its room is kept.
     pub(crate) fn begin(&mut self, id: &str, born_ms: i64, epoch: u32) {
@@ -334,15 +322,9 @@ impl Lead {
 
     pub(crate) fn put_alert_mark(&mut self, mark: AlertMark) {
         let at = self.alerts.partition_point(|known| known.alert < mark.alert);
-        let known = self.alerts.get(at).is_some_and(|known| known.alert == mark.alert);
-        let says_nothing = !mark.is_on && mark.fired_ms == NEVER;
-        match (known, says_nothing) {
-            (true, true) => {
-                self.alerts.remove(at);
-            }
-            (true, false) => self.alerts[at] = mark,
-            (false, true) => {}
-            (false, false) => self.alerts.insert(at, mark),
+        match self.alerts.get_mut(at) {
+            Some(known) if known.alert == mark.alert => *known = mark,
+            _ => self.alerts.insert(at, mark),
         }
     }
 

@@ -460,8 +460,8 @@ fn kept(value: FieldValue<'_>, kind: TraitKind) -> Option<TraitValue> {
         (TraitKind::Any, FieldValue::List(list)) => {
             let (mut elements, mut bytes) = (Vec::new(), 0);
             list.any(&mut |element| {
-                let Some(element) = kept(element, TraitKind::Any) else { return false };
-                bytes += element.bytes();
+                let Some((element, taken)) = kept_element(element) else { return false };
+                bytes += taken;
                 if bytes <= TRAIT_LIST_BYTES {
                     elements.push(element);
                 }
@@ -471,6 +471,18 @@ fn kept(value: FieldValue<'_>, kind: TraitKind) -> Option<TraitValue> {
         }
         _ => None,
     }
+}
+
+/// An element of a list as it is kept, and its bytes in a lead's state. A list holds no lists.
+fn kept_element(element: FieldValue<'_>) -> Option<(TraitValue, usize)> {
+    let element = kept(element, TraitKind::Any)?;
+    let bytes = match &element {
+        TraitValue::Boolean(_) => 2,
+        TraitValue::Number(_) => 9,
+        TraitValue::Text(text) => 3 + text.len(),
+        TraitValue::List(_) => return None,
+    };
+    Some((element, bytes))
 }
 
 /// The longest prefix of at most `bytes` bytes that ends at a character.
@@ -489,5 +501,66 @@ mod tests {
             let first = if text == "a" { 1 } else { key as u64 };
             assert_eq!(memo.key(text, || key as u64), first, "{text:?} as number {key}");
         }
+    }
+    #[test]
+    fn a_trait_keeps_what_its_kind_can_be() {
+        use TraitKind::{Any, Bool, Email, Number, Phone, Text};
+        let (plain, words) = (FieldValue::Text("42.50"), FieldValue::Text("forty"));
+        let (number, truth) = (FieldValue::Number(42_500_000), FieldValue::Boolean(true));
+        let text = |text: &str| Some(TraitValue::Text(text.into()));
+        let as_number = Some(TraitValue::Number(42_500_000));
+        let as_truth = Some(TraitValue::Boolean(true));
+        for (kind, expected) in [
+            (Any, [text("42.50"), text("forty"), as_number.clone(), as_truth.clone()]),
+            (Number, [as_number.clone(), None, as_number, None]),
+            (Bool, [None, None, None, as_truth]),
+            (Text, [text("42.50"), text("forty"), text("42.5"), None]),
+            (Email, [text("42.50"), text("forty"), text("42.5"), None]),
+            (Phone, [text("42.50"), text("forty"), text("42.5"), None]),
+        ] {
+            for (value, expected) in [plain, words, number, truth].into_iter().zip(expected) {
+                assert_eq!(kept(value, kind), expected, "{value:?} as {kind:?}");
+            }
+        }
+    }
+
+    /// How many of a list's elements a trait keeps; `None` where there is nothing to keep.
+    fn held(elements: &[Value<'_>]) -> Option<usize> {
+        let list = Value::Array(elements.to_vec());
+        let Carried::List(elements) = carried(&list)? else { return None };
+        match kept(FieldValue::List(&elements), TraitKind::Any)? {
+            TraitValue::List(list) => Some(list.0.len()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_list_is_kept_up_to_its_bytes_without_what_is_empty() {
+        let text = |bytes: usize| Value::String("x".repeat(bytes).into());
+        let (number, truth) = (Value::Number { micros: 7 }, Value::Boolean(true));
+        for (elements, expected) in [
+            (vec![], None),
+            (vec![text(0)], None),
+            (vec![Value::Array(vec![text(1)])], None),
+            (vec![text(0), text(1), Value::Array(vec![text(1)]), truth.clone()], Some(2)),
+            // 256 bytes in all are kept, and not one more.
+            (vec![text(253)], Some(1)),
+            (vec![text(254)], None),
+            (vec![truth.clone(); 129], Some(128)),
+            (vec![number; 29], Some(28)),
+            (vec![text(125); 3], Some(2)),
+            (vec![text(125), text(126)], Some(1)),
+            (vec![text(2), text(246), truth.clone(), truth.clone()], Some(3)),
+            // What does not fit ends the list.
+            (vec![text(200), text(100), truth], Some(1)),
+        ] {
+            assert_eq!(held(&elements), expected, "{elements:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_empty_is_absent() {
+        let empty = [Value::String("".into()), Value::Array(Vec::new())];
+        assert!(empty.iter().all(|value| carried(value).is_none()));
     }
 }

@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 use ripen_model::Model;
 use ripen_model::compiled::{
     FactIx, Feedback, Fit, FitTable, KeyPart, PropertyIx, RecordTraitIx, Recurrence, Rule, RuleIx,
-    RuleOrigin, ScoreIx, TraitIx, TraitSource, VerdictHolds,
+    RuleOrigin, ScoreIx, TraitSource, VerdictHolds,
 };
 use ripen_model::expression::{Comparison, EventField, LeadPredicate, LeadTest, Test};
 
@@ -313,10 +313,6 @@ fn feed(model: &Model, predicate: &LeadPredicate, feeding: &mut [bool]) {
                 model.bonuses.iter().filter(|b| read(b.score)).for_each(|b| feed(model, &b.when, feeding));
             }
             LeadTest::Fact(fact) => mark(model, feeding, |rule| moves(rule, *fact)),
-            LeadTest::Trait(ix, _) => mark(model, feeding, |rule| keeps(model, rule, *ix)),
-            LeadTest::Traits(left, _, right) => {
-                mark(model, feeding, |rule| keeps(model, rule, *left) || keeps(model, rule, *right));
-            }
             LeadTest::Window { rule, .. } => feeding[rule.ix()] = true,
             LeadTest::AnyDefinition => model.definitions.iter().for_each(|d| feed(model, &d.when, feeding)),
             LeadTest::Disqualified => {
@@ -327,18 +323,10 @@ fn feed(model: &Model, predicate: &LeadPredicate, feeding: &mut [bool]) {
                     }
                 }
             }
+            // What keeps a trait counts in no rule, an answer's included.
+            LeadTest::Trait(..) | LeadTest::Traits(..) => {}
             LeadTest::Known | LeadTest::KnownFor { .. } | LeadTest::Stage(_) | LeadTest::StageFor { .. } => {}
         }
-    }
-}
-
-/// Whether matches of the rule keep an answer or a reason in the trait.
-fn keeps(model: &Model, rule: &Rule, ix: TraitIx) -> bool {
-    match rule.origin {
-        RuleOrigin::Answers => {
-            model.answers.iter().any(|answers| answers.kept.iter().any(|(_, kept)| *kept == ix))
-        }
-        _ => false,
     }
 }
 

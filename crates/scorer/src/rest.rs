@@ -1,8 +1,7 @@
 //! Whether an activity that moves nothing can be left unevaluated.
 //!
 //! An evaluation reads evidence, keys, facts, traits, since when the lead is known, latches, and the time. Where no
-//! rule matched, no trait came, no key was sealed and nothing was learned of who it is, only the time is another. What
-//! time alone can do:
+//! rule matched, no trait came and nothing was learned of who it is, only the time is another. What time alone can do:
 //!
 //! * clear a latch, enter an `overrides` stage, flip an audience or an alert with a condition, hide a stage, ring a
 //!   timer: each of them is watched, the armed deadline is never later than the first of them, and whatever was due up
@@ -143,6 +142,7 @@ mod tests {
     #[test]
     fn leads_rest_where_time_only_takes_conditions_away() {
         let feedback = "feedback: {r: {unset: [f]}}\n";
+        let bonus = "bonuses: [{id: b, when: \"fact.f\", score: up, points: 3}]\n";
         for (enter, more, expect) in [
             ("score.up >= 30", "", Some(0)),
             ("score.up >= 30 || fact.f", "", Some(0)),
@@ -157,6 +157,8 @@ mod tests {
             ("count('a', '7d') < 2", "", None),
             ("known_for('2d')", "", None),
             ("score.up >= 30", feedback, None),
+            ("score.up >= 30", bonus, None),
+            ("score.down < -3", bonus, Some(0)),
         ] {
             assert_eq!(waking(enter, more), expect, "{enter} {more}");
         }

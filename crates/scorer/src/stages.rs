@@ -247,7 +247,7 @@ pub(crate) fn end_life(lead: &mut Lead) -> Evaluation {
     let cleared = lead.latches.drain(..).map(|latch| latch.stage).collect();
     let mut evaluation = leave_audiences(lead);
     evaluation.changes.extend(sales::end(lead).map(Changed::Sales));
-    Evaluation { cleared, from, to: 0, ..evaluation }
+    Evaluation { cleared, from, ..evaluation }
 }
 
 /// The lead leaves every audience, as the last thing under its id.
@@ -256,18 +256,18 @@ pub(crate) fn leave_audiences(lead: &mut Lead) -> Evaluation {
     Evaluation { from: lead.stage, to: lead.stage, changes: left.collect(), ..Evaluation::default() }
 }
 
-/// When the lead is forgotten if nothing more happens; in the future of `at_ms` (S20).
-pub(crate) fn forget_ms(plan: &Plan, lead: &Lead, at_ms: i64) -> i64 {
+/// When the lead is forgotten if nothing more happens (S20); under another model it may be over already.
+pub(crate) fn forget_ms(plan: &Plan, lead: &Lead) -> i64 {
     if lead.latches.iter().any(|latch| plan.model.stages[usize::from(latch.stage)].terminal) {
         return NEVER_CHANGES;
     }
     let time = &plan.model.time;
     let fleeting = lead.known_since_ms.is_none() && lead.stage == 0;
     let after_ms = if fleeting { time.forget_anonymous_ms.min(time.forget_ms) } else { time.forget_ms };
-    lead.accepted_ms.saturating_add(after_ms).max(at_ms + 1)
+    lead.accepted_ms.saturating_add(after_ms)
 }
 
 /// Whether the lead's time is up at its deadline.
 pub(crate) fn is_forgotten(plan: &Plan, lead: &Lead, deadline_ms: i64) -> bool {
-    forget_ms(plan, lead, deadline_ms - 1) <= deadline_ms
+    forget_ms(plan, lead) <= deadline_ms
 }

@@ -273,7 +273,7 @@ mod tests {
         };
         assert!(gathered(SLACK + 2).are_all_of(1, 1));
         // Room grows by doubling: so many still fit, but are too many in the end.
-        let some = gathered(SLACK + 3);
+        let some = gathered(SLACK + 30);
         assert!(!some.are_too_many && !some.are_all_of(1, 1));
         let many = gathered(10 * SLACK);
         assert!(many.are_too_many && many.timers.capacity() == 0 && !many.are_all_of(1, usize::MAX / 4));

@@ -451,7 +451,7 @@ fn absorb(plan: &Plan, lead: &mut Lead, moment: &mut Moment<'_>, at_ms: i64, eff
     if let Some(touch) = moment.touch() {
         lead.touches.add(touch);
     }
-    effects.moved |= count::seal_keys(plan, lead, at_ms);
+    count::seal_keys(plan, lead, at_ms);
     let entry = visit::enter(lead, moment);
     moment.stamp = entry.map(|entry| entry.stamp);
     let opened = entry.is_some_and(|entry| entry.opened) && plan.visit_rules;
