@@ -90,8 +90,12 @@ impl Mapping {
     fn evidence(&self, old: &Plan, new: &Plan, lead: &Lead, at_ms: i64) -> Vec<Octave> {
         let mut evidence = Vec::new();
         for (ix, source) in self.slots.iter().enumerate() {
-            let Some(source) = *source else { continue };
-            let (was, is) = (&old.slots[usize::from(source)], &new.slots[ix]);
+            let is = &new.slots[ix];
+            let Some(source) = *source else {
+                self.count_held(new, lead, ix, &mut evidence);
+                continue;
+            };
+            let was = &old.slots[usize::from(source)];
             let start = lead.evidence.partition_point(|octave| octave.slot < source);
             let octaves = lead.evidence[start..].iter().take_while(|octave| octave.slot == source);
             let slot = ix as u16;
@@ -116,6 +120,22 @@ impl Mapping {
             evidence.extend(anew);
         }
         evidence
+    }
+
+    /// A rule that gave nothing gives points from now on: as much as its keys hold, since a key takes back what it gave.
+    fn count_held(&self, new: &Plan, lead: &Lead, slot: usize, evidence: &mut Vec<Octave>) {
+        let (is, rule) = (&new.slots[slot], new.slot_rules[slot]);
+        if !matches!(new.key_use_of(rule), KeyUse::Newest | KeyUse::Calendar) {
+            return;
+        }
+        let place = |places: &[Option<u16>], of| places.iter().position(|place| *place == Some(of));
+        let Some(was) = place(&self.rules, rule).filter(|was| !self.rekeyed[*was]) else { return };
+        let cleared_ms = place(&self.scores, is.score).and_then(|score| lead.cleared_at(score as u16));
+        for key in lead.keys_of(RuleIx(was as u16)) {
+            if cleared_ms.is_none_or(|cleared_ms| key.t_ms > cleared_ms) {
+                evidence::count(evidence, slot as u16, is, key.t_ms, true);
+            }
+        }
     }
 
     fn keys(&self, new: &Plan, lead: &mut Lead) {
