@@ -313,6 +313,74 @@ fn a_request_that_is_repeated_erases_no_other_visitor() {
     );
 }
 
+/// An id was erased before it is known to whom it belonged: whoever that was is erased, as far as ids of one kind stand
+/// for one person.
+#[test]
+fn a_link_from_before_an_erasure_erases_whom_the_id_belonged_to() {
+    const IDS: [&str; 5] = ["anon:a", "anon:b", "crm:9", "user:1", "user:2"];
+    let lives: String = IDS.iter().map(|id| format!("0h ping lead={id}; ")).collect();
+    for (erased, later, left) in [
+        ("anon:b", "5h link lead=anon:b to=user:1 arrived=2h", "anon:a crm:9 user:2"),
+        ("anon:b", "5h link lead=anon:b to=user:1 arrived=4h", "anon:a crm:9 user:1 user:2"),
+        // Devices of one person; users are told apart, unless somebody says that they are one.
+        ("anon:b", "5h link lead=anon:b to=anon:a arrived=2h", "crm:9 user:1 user:2"),
+        ("user:2", "5h link lead=user:2 to=user:1 arrived=2h", "refused: anon:a anon:b crm:9 user:1"),
+        ("user:2", "5h alias lead=user:2 to=user:1 arrived=2h", "anon:a anon:b crm:9"),
+        // It belonged to the first of them; and to one of each kind.
+        (
+            "anon:b",
+            "5h link lead=anon:b to=user:1 arrived=2h; 6h link lead=anon:b to=user:2 arrived=2h",
+            "refused: anon:a crm:9 user:2",
+        ),
+        (
+            "anon:b",
+            "5h link lead=anon:b to=user:1 arrived=2h; 6h alias lead=anon:b to=user:2 arrived=2h",
+            "anon:a crm:9",
+        ),
+        (
+            "anon:b",
+            "5h link lead=anon:b to=user:1 arrived=2h; 6h link lead=anon:b to=crm:9 arrived=2h",
+            "anon:a user:2",
+        ),
+        // Said again, it erases no later life.
+        (
+            "anon:b",
+            "5h link lead=anon:b to=user:1 arrived=2h; 6h ping lead=user:1; 7h link lead=anon:b to=user:1 arrived=2h",
+            "anon:a crm:9 user:1 user:2",
+        ),
+        // The id has begun another life meanwhile, which is nobody's yet.
+        (
+            "anon:b",
+            "4h ping lead=anon:b; 5h link lead=anon:b to=user:1 arrived=2h",
+            "anon:a anon:b crm:9 user:2",
+        ),
+        (
+            "anon:b",
+            "4h ping lead=anon:b; 5h link lead=anon:b to=anon:a arrived=2h",
+            "anon:b crm:9 user:1 user:2",
+        ),
+        (
+            "user:2",
+            "4h ping lead=user:2; 5h link lead=user:2 to=user:1 arrived=2h",
+            "anon:a anon:b crm:9 user:1 user:2",
+        ),
+        (
+            "user:2",
+            "4h ping lead=user:2; 5h alias lead=user:2 to=user:1 arrived=2h",
+            "anon:a anon:b crm:9 user:2",
+        ),
+        // What belongs to the erased id is another matter.
+        ("user:1", "5h link lead=anon:b to=user:1 arrived=2h", "anon:a crm:9 user:2"),
+    ] {
+        let (shard, _, said) =
+            story::run(&story::model(MODEL), &format!("{lives}3h erase lead={erased}; {later}"));
+        let lives = |id: &&str| shard.lead(id, shard.clock()).expect("readable").is_some();
+        let refused = if said.contains("refused") { "refused: " } else { "" };
+        let found = IDS.into_iter().filter(lives).collect::<Vec<_>>().join(" ");
+        assert_eq!(format!("{refused}{found}"), left, "{erased} erased, {later}");
+    }
+}
+
 #[test]
 fn an_activity_that_is_too_late_leaves_an_erasure_as_it_is() {
     let model = story::model(MODEL);

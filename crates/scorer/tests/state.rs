@@ -8,7 +8,7 @@ use std::sync::Arc;
 use expect_test::{Expect, expect};
 use ripen_model::Model;
 use ripen_records::{ActivityRecord, Switch, Tick};
-use ripen_scorer::{Applied, Budget, LeadKey, STATE_FORMAT, Shard};
+use ripen_scorer::{Applied, Budget, LeadKey, LeadReader, STATE_FORMAT, Shard, StateError};
 
 const MODEL: &str = r#"
 apiVersion: ripen/v1
@@ -309,4 +309,54 @@ fn a_backfill_marks_its_decisions_and_deadlines_are_noted_on_request() {
         assert!(fired.contains(&noted), "{noted:?} of {fired:?}");
     }
     assert!(fired.is_sorted_by_key(|(_, at_ms)| *at_ms) && !fired.is_empty());
+}
+
+/// What is written to a partition tells matches apart under later versions, too.
+#[test]
+fn keys_of_the_calendar_are_its_numbers() {
+    let rule =
+        |part: &str| format!("  - {{id: {part}, event: ping, points: {{total: 1}}, once_per: [{part}]}}\n");
+    let rules: String = ["hour", "day", "week"].map(rule).concat();
+    let model = story::model(&format!(
+        "apiVersion: ripen/v1\nmodel: {{id: keys, version: 1}}\ntime: {{zone: Europe/Berlin}}\n\
+         scores: {{total: {{half_life: never}}}}\nrules:\n{rules}stages: [{{id: s, owner: m}}]\n"
+    ));
+    let mut shard = story::shard(&model);
+    tell(&mut shard, "0h ping");
+    let written = records(&mut shard);
+    // Hours since 1970 on the clock of Berlin, and how many seconds it is ahead; days; weeks.
+    for key in [(490_993 << 20) + 3_600, 20_458, 2_923_u64] {
+        let holds = written[0].1.windows(8).any(|bytes| bytes == key.to_le_bytes());
+        assert!(holds, "{key} in {:?}", written[0].1);
+    }
+}
+
+#[test]
+fn a_history_that_ends_within_an_entry_is_refused() {
+    let model = story::model(MODEL);
+    let mut shard = story::shard(&model);
+    tell(&mut shard, STORY);
+    let (_, mut bytes) = records(&mut shard).pop().expect("the user");
+    let reader = LeadReader::new(model);
+    assert!(reader.read(&bytes, 0).is_ok());
+    // The last entry ends with the length of its path and the path, `/c`.
+    let length = bytes.len() - 3;
+    bytes[length] += 1;
+    assert!(matches!(reader.read(&bytes, 0), Err(StateError::Trailing { .. })));
+}
+
+#[test]
+fn an_id_that_is_no_lead_any_more_is_read_as_none() {
+    let model = story::model(MODEL);
+    let mut shard = story::shard(&model);
+    tell(
+        &mut shard,
+        "0h form; 0h form lead=anon:b; 0h form lead=anon:c; 1h erase; 1h erase lead=anon:b to=suppress; 1h link lead=anon:c to=user:1",
+    );
+    let written = records(&mut shard);
+    let reader = LeadReader::new(Arc::clone(&model));
+    let read = |bytes: &[u8]| reader.read(bytes, 0).expect("readable").is_some();
+    let alive: Vec<(&str, bool)> = written.iter().map(|(id, bytes)| (id.as_str(), read(bytes))).collect();
+    assert_eq!(alive, [("anon:a", false), ("anon:b", false), ("anon:c", false), ("user:1", true)]);
+    assert_eq!(restored(&written, &shard.meta(), &model).leads(), 1);
 }

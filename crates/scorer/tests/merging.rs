@@ -1,0 +1,189 @@
+//! Two leads become one (S10): what both know counts once, and of what each knows the newer or the stronger stays.
+
+mod story;
+
+use expect_test::expect;
+use story::check;
+
+const MODEL: &str = r#"
+apiVersion: ripen/v1
+model: {id: merging, version: 1}
+scores: {total: {half_life: never}, heat: {half_life: 1h}}
+traits: {city: {from: traits.city}, phone: {from: properties.phone}}
+rules:
+  - {id: view, event: page_view, points: {total: 1}, once_per: [page.path], max: 9}
+  - {id: visit, event: visit_started, points: {total: 100}}
+  - {id: buy, event: buy, where: "properties.price >= 10", points: {total: 10}}
+  - {id: glow, event: glow, points: {heat: 10}}
+stages:
+  - {id: new, owner: marketing}
+  - {id: buyer, owner: marketing, enter: "count('buy', '30d') >= 1", exit: "count('buy', '30d') < 1"}
+alerts:
+  - {id: warm, when: "score.heat >= 5", to: sales, cool_down: 2h}
+  - {id: called, event: call, to: sales, cool_down: 5h}
+"#;
+
+/// Of two copies of one activity the later one counts: the other is taken back whatever has become of it since.
+#[test]
+fn the_older_copy_is_taken_back_as_far_as_it_counts() {
+    check(
+        MODEL,
+        // The later copy is too cheap to count.
+        "0h buy id=b price=20 origin=server; 1h buy id=b price=5 lead=user:1 origin=server; 2h link to=user:1
+         3h tick lead=user:1",
+        expect![[r#"
+            0d00:00:00.000 #1 new → buyer, activity: total 10, leaves at 30d00:00:00.000
+            0d02:00:00.000 #2 is merged into user:1, merge
+            gone
+            user:1 ends as new
+        "#]],
+    );
+    check(
+        MODEL,
+        // What else the lead has seen is known still: it counts no second time.
+        "0h page_view /a id=a origin=server; 0h page_view /b origin=server; 0h buy price=10 origin=server
+         1h page_view /a id=a lead=user:1 origin=server; 2h link to=user:1
+         3h page_view /b lead=user:1 origin=server; 3h page_view /a lead=user:1 origin=server",
+        expect![[r#"
+            0d00:00:00.000 #1 new → buyer, activity: total 12, leaves at 30d00:00:00.000
+            0d02:00:00.000 #2 is merged into user:1, merge
+            0d02:00:00.000 user:1 #1 new → buyer, merge: total 12, leaves at 30d00:00:00.000
+            gone
+            user:1 ends as buyer, total 12
+        "#]],
+    );
+    check(
+        MODEL,
+        // Another activity has replaced the older copy already.
+        "0h page_view /a id=a lead=user:1 origin=server; 2h page_view /a lead=user:1 origin=server
+         1h page_view /a id=a arrived=3h origin=server; 4h link to=user:1; 4h tick lead=user:1",
+        expect![[r#"
+            0d04:00:00.000 #1 is merged into user:1, merge
+            gone
+            user:1 ends as new, total 1
+        "#]],
+    );
+}
+
+/// The copies are one activity; what they say differently is the survivor's.
+#[test]
+fn of_two_copies_of_one_instant_the_survivor_s_trait_stays() {
+    let model =
+        MODEL.replace("{id: view,", "{id: moscow, event: identify, points: {heat: 0}}\n  - {id: view,");
+    let model = model.replace(
+        "enter: \"count('buy', '30d') >= 1\", exit: \"count('buy', '30d') < 1\"",
+        "enter: \"traits.city == 'Omsk'\", exit: \"traits.city != 'Omsk'\"",
+    );
+    for (absorbed, survivor, expect) in [
+        (
+            "Omsk",
+            "Perm",
+            expect![[r#"
+            0d00:00:00.000 #1 new → buyer, activity:
+            0d01:00:00.000 #2 is merged into user:1, merge
+            gone
+            user:1 ends as new
+        "#]],
+        ),
+        (
+            "Perm",
+            "Omsk",
+            expect![[r#"
+            0d00:00:00.000 user:1 #1 new → buyer, activity:
+            0d01:00:00.000 #1 is merged into user:1, merge
+            gone
+            user:1 ends as buyer
+        "#]],
+        ),
+    ] {
+        check(
+            &model,
+            &format!(
+                "0h identify id=i traits.city={absorbed} origin=server
+                 0h identify id=i traits.city={survivor} lead=user:1 origin=server
+                 1h link to=user:1; 1h tick lead=user:1"
+            ),
+            expect,
+        );
+    }
+}
+
+#[test]
+fn an_alert_that_either_side_has_given_is_not_given_again() {
+    check(
+        MODEL,
+        // The survivor is warm still, and its cool-down is over.
+        "0h glow id=1; 0h glow lead=user:1; 0h glow id=2 lead=user:1; 0h glow id=3 lead=user:1; 0h glow id=4 lead=user:1
+         1h59m tick; 2h1m link to=user:1; 6h tick lead=user:1",
+        expect![[r#"
+            0d00:00:00.000 #1 alert warm to sales, activity
+            0d00:00:00.000 user:1 #1 alert warm to sales, activity
+            0d02:01:00.000 #2 is merged into user:1, merge
+            gone
+            user:1 ends as new, total 200, heat 0.781
+        "#]],
+    );
+    check(
+        MODEL,
+        "0h call; 4h call lead=user:1; 5h link to=user:1; 8h call; 9h1m call",
+        expect![[r#"
+            0d00:00:00.000 #1 alert called to sales, activity
+            0d04:00:00.000 user:1 #1 alert called to sales, activity
+            0d05:00:00.000 #2 is merged into user:1, merge
+            0d09:01:00.000 user:1 #2 alert called to sales, activity
+            gone
+            user:1 ends as new, total 400
+        "#]],
+    );
+}
+
+#[test]
+fn the_newer_visit_goes_on() {
+    for (absorbed, survivor, expect) in [
+        (
+            "0h",
+            "1h",
+            expect![[r#"
+            0d01:10:00.000 #1 is merged into user:1, merge
+            gone
+            user:1 ends as new, total 203
+        "#]],
+        ),
+        (
+            "1h",
+            "0h",
+            expect![[r#"
+            0d01:10:00.000 #1 is merged into user:1, merge
+            gone
+            user:1 ends as new, total 203
+        "#]],
+        ),
+    ] {
+        check(
+            MODEL,
+            &format!(
+                "{absorbed} page_view /a id=a; {survivor} page_view /b id=b lead=user:1
+                 1h10m link to=user:1; 1h20m page_view /c id=c lead=user:1"
+            ),
+            expect,
+        );
+    }
+}
+
+#[test]
+fn what_a_merge_brings_to_sales_is_the_merge_s_doing() {
+    let model =
+        MODEL.replace("alerts:", "handover: {stages: [buyer], require: [phone], history: 3}\nalerts:");
+    check(
+        &model,
+        "0h buy price=10 lead=user:1 origin=server; 0h whatever phone=79001234567 origin=server; 1h link to=user:1
+         2h tick lead=user:1",
+        expect![[r#"
+            0d00:00:00.000 user:1 #1 new → buyer, activity: total 10, leaves at 30d00:00:00.000
+            0d01:00:00.000 #1 is merged into user:1, merge
+            0d01:00:00.000 user:1 #2 handed over in buyer, merge: [phone] after 2
+            gone
+            user:1 ends as buyer, total 10
+        "#]],
+    );
+}
