@@ -292,7 +292,7 @@ impl Shard {
     /// See [`can_switch`].
     pub fn switch(&mut self, switch: &Switch<'_>, model: Arc<Model>) -> Result<(), Refused> {
         can_switch(switch, &model)?;
-        self.work.show_restored();
+        self.work.put_arrived();
         self.work.forget_pages();
         self.work.forget_stale();
         self.active =

@@ -1,11 +1,11 @@
 //! The open transaction of a partition: leads that were touched, deadlines that were fired.
 
+mod arriving;
 mod committed;
-mod restoring;
 
 use std::sync::Arc;
 
-use self::restoring::Restoring;
+use self::arriving::Arriving;
 use ripen_model::compiled::TraitSource;
 use ripen_model::expression::EventField;
 use ripen_records::{Activity, ActivityRecord, Cause, Decision, Field, IdKind, Input, LeadId, Origin, Text};
@@ -52,7 +52,7 @@ pub(crate) struct Work {
     pub(crate) sent: Vec<Sent>,
     /// Leads that may still stand under an older model, the first one last; `None`: not looked for yet.
     stale: Option<Vec<LeadKey>>,
-    restoring: Restoring,
+    arriving: Arriving,
 }
 
 /// Room that is used again and again.
@@ -92,7 +92,7 @@ impl Work {
             scratch: Scratch::default(),
             sent: Vec::new(),
             stale: None,
-            restoring: Restoring::default(),
+            arriving: Arriving::default(),
         }
     }
 
@@ -402,9 +402,10 @@ impl Work {
         }
         let mut sealed = std::mem::take(&mut self.sealed);
         for (key, bytes) in sealed.drain(..) {
-            self.put(key, bytes);
+            self.put_later(key, bytes);
         }
         self.sealed = sealed;
+        self.put_arrived();
         self.timers.commit();
         self.forget_stage();
         if self.timers.wants_sweep(self.base.len()) {

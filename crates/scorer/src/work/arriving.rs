@@ -1,4 +1,4 @@
-//! Leads on their way from the changelog into the base.
+//! Leads on their way into the base: from the changelog, or from a transaction that has committed.
 //!
 //! They wait until enough of them belong to one of the base's maps: a map that many leads go into at once stays in the
 //! cache meanwhile, and is locked once.
@@ -12,11 +12,12 @@ use crate::timers::{Gathered, Timer};
 /// Leads that wait for one map; 64 maps of a partition hold back some 16 MB of usual leads, most of which stay.
 const WAITING: usize = 1_024;
 
-/// What restoring has shown so far.
+/// What has not been put into the base yet.
 #[derive(Debug, Default)]
-pub(super) struct Restoring {
-    /// By map of the base, in the order of the changelog.
+pub(super) struct Arriving {
+    /// By map of the base, in the order in which they came.
     waiting: Vec<Vec<Put>>,
+    /// What restoring has shown so far.
     gathered: Gathered,
 }
 
@@ -25,10 +26,9 @@ impl Work {
     pub(crate) fn restore(&mut self, header: &layout::Header<'_>, bytes: &[u8]) {
         let key = LeadKey::of(header.lead_id);
         let timer = Timer { deadline_ms: header.deadline_ms, key };
-        let Restoring { waiting, gathered } = &mut self.restoring;
+        let Arriving { waiting, gathered } = &mut self.arriving;
         let leads = || self.base.len() + waiting.iter().map(Vec::len).sum::<usize>();
         gathered.add(timer, header.epoch, leads);
-        self.alive += usize::from(layout::is_alive(bytes));
         self.put_later(key, Some(bytes.into()));
     }
 
@@ -37,17 +37,20 @@ impl Work {
         self.put_later(key, None);
     }
 
-    /// Shows everything that has been restored.
-    pub(crate) fn show_restored(&mut self) {
-        for (map, mut waiting) in std::mem::take(&mut self.restoring.waiting).into_iter().enumerate() {
-            self.put_waiting(map, &mut waiting);
+    /// Puts everything that has arrived into the base.
+    pub(crate) fn put_arrived(&mut self) {
+        for map in 0..self.arriving.waiting.len() {
+            if !self.arriving.waiting[map].is_empty() {
+                self.put_waiting(map);
+            }
         }
     }
 
     /// Shows all restored leads and arms their deadlines; whether all of them stand under the model of `epoch`.
     pub(crate) fn arm_restored(&mut self, epoch: u32) -> Result<bool, StateError> {
-        self.show_restored();
-        let gathered = std::mem::take(&mut self.restoring.gathered);
+        self.put_arrived();
+        self.arriving.waiting = Vec::new();
+        let gathered = std::mem::take(&mut self.arriving.gathered);
         // Older versions of leads may have stood under another model, or leave too many timers: one more look is needed.
         if !gathered.are_all_of(epoch, self.base.len()) {
             return self.rearm(epoch);
@@ -57,23 +60,23 @@ impl Work {
         Ok(true)
     }
 
-    fn put_later(&mut self, key: LeadKey, bytes: Option<Box<[u8]>>) {
+    /// Replaces a lead's committed bytes, at the latest when everything that has arrived is put; `None` removes them.
+    pub(super) fn put_later(&mut self, key: LeadKey, bytes: Option<Box<[u8]>>) {
+        self.alive += usize::from(bytes.as_deref().is_some_and(layout::is_alive));
         let map = self.base.determine_map(&key);
-        let waiting = &mut self.restoring.waiting;
+        let waiting = &mut self.arriving.waiting;
         if waiting.is_empty() {
             waiting.resize_with(self.base.shards().len(), Vec::new);
         }
         waiting[map].push((key, bytes));
         if waiting[map].len() == WAITING {
-            let mut full = std::mem::take(&mut waiting[map]);
-            self.put_waiting(map, &mut full);
-            self.restoring.waiting[map] = full;
+            self.put_waiting(map);
         }
     }
 
-    /// Leaves `waiting` empty, with its room. What is alive of it has been counted.
-    fn put_waiting(&mut self, map: usize, waiting: &mut Vec<Put>) {
-        let alive = &mut self.alive;
-        put_all(&self.base, map, waiting.drain(..), |before| *alive -= usize::from(layout::is_alive(before)));
+    fn put_waiting(&mut self, map: usize) {
+        let Work { arriving, base, alive, .. } = self;
+        let waiting = arriving.waiting[map].drain(..);
+        put_all(base, map, waiting, |before| *alive -= usize::from(layout::is_alive(before)));
     }
 }
