@@ -109,6 +109,38 @@ fn of_two_copies_of_one_instant_the_survivor_s_trait_stays() {
 }
 
 #[test]
+fn of_two_copies_of_one_instant_the_survivor_s_campaign_stays() {
+    let model = story::model(MODEL);
+    let (_, decisions, _) = story::run(
+        &model,
+        "0h ping utm.source=first lead=user:1; 1h ping id=i utm.source=absorbed; 1h ping id=i utm.source=kept lead=user:1
+         2h link to=user:1; 3h call lead=user:1",
+    );
+    let touches = &decisions.last().expect("an alert").touches;
+    let sources = [&touches.first, &touches.last].map(|touch| touch.as_ref()?.source.as_deref());
+    assert_eq!(sources, [Some("first"), Some("kept")]);
+}
+
+#[test]
+fn of_two_response_clocks_of_one_instant_the_survivor_s_goes_on() {
+    let form = "form_submit form=test_drive phone=79001234567 origin=server";
+    let story = format!(
+        "0h {form} lead=user:1; 0h {form} lead=user:2; 3m crm_first_touch origin=server lead=user:1
+         4m alias lead=user:2 to=user:1; 9m tick"
+    );
+    let (_, decisions, _) = story::run(&story::model(story::DEALER), &story);
+    let of_user = decisions.iter().filter(|decision| decision.lead == "user:1");
+    expect![[r#"
+        0d00:00:00.000 user:1 #1 visitor → sql past nurture, activity: intent 60, leaves at 4d18:07:11.629
+        0d00:00:00.000 user:1 #2 enters suppress_ads, activity
+        0d00:02:00.000 user:1 #3 handed over in sql without region, timer: [phone] after 1
+        0d00:02:00.000 user:1 #4 sql is Open, timer, due 0d00:07:00.000
+        0d00:03:00.000 user:1 #5 sql is Answered, activity
+    "#]]
+    .assert_eq(&of_user.map(story::say).collect::<String>());
+}
+
+#[test]
 fn an_alert_that_either_side_has_given_is_not_given_again() {
     check(
         MODEL,
