@@ -330,9 +330,7 @@ impl Work {
         }
         // A life that began while the request was on its way ends with it, or has ended already in another lead, and
         // the next one is born after it: lives of one id are told apart by their births.
-        let has_lived = exists && !matches!(lead.standing, Standing::Erased { .. });
-        let ended_ms = if has_lived { lead.born_ms } else { NEVER };
-        let erased_ms = lead.erased_ms.max(arrival_ms).max(ended_ms);
+        let erased_ms = lead.erased_ms.max(arrival_ms).max(lead.born_ms);
         begin_note(lead, (arrival_ms, erased_ms), is_suppressed, active.epoch);
         lead.ids = belonged_to;
         (touched.is_removed, touched.is_changed) = (false, true);

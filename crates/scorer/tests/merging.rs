@@ -108,6 +108,46 @@ fn of_two_copies_of_one_instant_the_survivor_s_trait_stays() {
     }
 }
 
+/// The later one, of one instant the survivor's: only one of them is dear enough to count.
+#[test]
+fn of_two_copies_one_counts() {
+    for (absorbed, survivor, total) in [
+        ("0h buy id=b price=20", "1h buy id=b price=5", 0),
+        ("0h buy id=b price=5", "1h buy id=b price=20", 10_000),
+        ("1h buy id=b price=5", "0h buy id=b price=20", 0),
+        ("1h buy id=b price=20", "0h buy id=b price=5", 10_000),
+        ("1h buy id=b price=5", "1h buy id=b price=20", 10_000),
+        ("1h buy id=b price=20", "1h buy id=b price=5", 0),
+        ("1h buy id=b price=20", "1h buy id=b price=30", 10_000),
+    ] {
+        let story = format!(
+            "{absorbed} origin=server; {survivor} origin=server lead=user:1; 2h link to=user:1; 3h tick"
+        );
+        let (shard, _, _) = story::run(&story::model(MODEL), &story);
+        let view = shard.lead("user:1", shard.clock()).expect("readable").expect("a lead");
+        assert_eq!(story::sum_of(&view.lines, "total"), total, "{story}");
+    }
+}
+
+/// What is cleared stays so: by the newest of the CRM's answers, in whatever order they come.
+#[test]
+fn a_score_is_cleared_up_to_the_newest_answer() {
+    let model = MODEL.replace("stages:", "feedback: {lost: {clear: [total]}}\nstages:");
+    let buy = "buy price=10 origin=server";
+    for (story, total) in [
+        (format!("0h {buy}; 1h lost origin=server; 2h {buy}; 3h lost origin=server; 4h {buy}"), 10_000),
+        (
+            format!("0h {buy}; 3h lost origin=server; 1h lost origin=server arrived=3h; 2h {buy} arrived=4h"),
+            0,
+        ),
+        (format!("0h {buy}; 1h lost origin=server; 1h lost id=again origin=server; 2h {buy}"), 10_000),
+    ] {
+        let (shard, _, _) = story::run(&story::model(&model), &story);
+        let view = shard.lead("anon:a", shard.clock()).expect("readable").expect("a lead");
+        assert_eq!(story::sum_of(&view.lines, "total"), total, "{story}");
+    }
+}
+
 #[test]
 fn of_two_copies_of_one_instant_the_survivor_s_campaign_stays() {
     let model = story::model(MODEL);
