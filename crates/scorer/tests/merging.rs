@@ -13,6 +13,7 @@ traits: {city: {from: traits.city}, phone: {from: properties.phone}}
 rules:
   - {id: view, event: page_view, points: {total: 1}, once_per: [page.path], max: 9}
   - {id: visit, event: visit_started, points: {total: 100}}
+  - {id: third, event: visit_started, where: "visit.number == 3", points: {total: 1000}}
   - {id: buy, event: buy, where: "properties.price >= 10", points: {total: 10}}
   - {id: glow, event: glow, points: {heat: 10}}
 stages:
@@ -204,38 +205,38 @@ fn an_alert_that_either_side_has_given_is_not_given_again() {
             0d05:00:00.000 #2 is merged into user:1, merge
             0d09:01:00.000 user:1 #2 alert called to sales, activity
             gone
-            user:1 ends as new, total 400
+            user:1 ends as new, total 1400
         "#]],
     );
 }
 
 #[test]
-fn the_newer_visit_goes_on() {
+fn the_newer_visit_goes_on_and_all_are_counted() {
     for (absorbed, survivor, expect) in [
         (
             "0h",
             "1h",
             expect![[r#"
-            0d01:10:00.000 #1 is merged into user:1, merge
-            gone
-            user:1 ends as new, total 203
-        "#]],
+                0d01:10:00.000 #1 is merged into user:1, merge
+                gone
+                user:1 ends as new, total 1304
+            "#]],
         ),
         (
             "1h",
             "0h",
             expect![[r#"
-            0d01:10:00.000 #1 is merged into user:1, merge
-            gone
-            user:1 ends as new, total 203
-        "#]],
+                0d01:10:00.000 #1 is merged into user:1, merge
+                gone
+                user:1 ends as new, total 1304
+            "#]],
         ),
     ] {
         check(
             MODEL,
             &format!(
                 "{absorbed} page_view /a id=a; {survivor} page_view /b id=b lead=user:1
-                 1h10m link to=user:1; 1h20m page_view /c id=c lead=user:1"
+                 1h10m link to=user:1; 1h20m page_view /c id=c lead=user:1; 5h page_view /d id=d lead=user:1"
             ),
             expect,
         );

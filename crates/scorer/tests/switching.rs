@@ -241,11 +241,19 @@ fn a_rule_that_gave_nothing_gives_points_for_the_keys_that_it_holds() {
         ),
         // What the CRM has cleared is not given afterwards.
         (
-            "0h order a=1; 1h lost; 2h order a=2",
-            "3h whatever",
+            "0h order a=1; 1h lost; 2h order a=2; 3h order a=3",
+            "4h whatever",
             &paying,
             expect![[r#"
-            anon:a is new, heat 0 total 100000
+            anon:a is new, heat 0 total 200000
+        "#]],
+        ),
+        (
+            "0h order a=1; 1h order a=2; 1h lost",
+            "4h whatever",
+            &paying,
+            expect![[r#"
+            anon:a is new, heat 0 total 0
         "#]],
         ),
     ] {
