@@ -3,6 +3,7 @@
 mod story;
 
 use expect_test::expect;
+use ripen_records::Change;
 use story::check;
 
 const MODEL: &str = r#"
@@ -259,4 +260,23 @@ fn what_a_merge_brings_to_sales_is_the_merge_s_doing() {
             user:1 ends as buyer, total 10
         "#]],
     );
+}
+
+#[test]
+fn sales_are_told_how_long_a_page_was_looked_at() {
+    let model = MODEL
+        .replace(
+            "{id: glow, event: glow,",
+            "{id: glow, event: glow, where: \"properties.dwell_seconds >= 1\",",
+        )
+        .replace("alerts:", "handover: {stages: [buyer], require: [phone], history: 3}\nalerts:");
+    let story = "0h page_view /a dwell_seconds=7.25 lead=user:1; 1h page_view /b lead=user:1
+                 2h buy price=10 phone=79001234567 lead=user:1";
+    let (_, decisions, _) = story::run(&story::model(&model), story);
+    let handed_over = decisions.iter().find_map(|decision| match &decision.change {
+        Change::Handover(handover) => Some(&handover.history),
+        _ => None,
+    });
+    let dwells = handed_over.expect("a hand-over").iter().map(|entry| entry.dwell_ms);
+    assert_eq!(dwells.collect::<Vec<_>>(), [Some(7_250), None, None]);
 }

@@ -311,6 +311,14 @@ fn a_backfill_marks_its_decisions_and_deadlines_are_noted_on_request() {
     assert!(fired.is_sorted_by_key(|(_, at_ms)| *at_ms) && !fired.is_empty());
 }
 
+#[test]
+fn an_alert_leaves_one_mark_however_often_it_is_given() {
+    let model =
+        story::model(&format!("{MODEL}alerts:\n  - {{id: called, event: call, to: sales, cool_down: 1h}}\n"));
+    let calls: Vec<String> = (0..300).map(|hour| format!("{hour}h call")).collect();
+    survives_a_restart(&model, &calls.join("\n"), "301h call id=last");
+}
+
 /// What is written to a partition tells matches apart under later versions, too.
 #[test]
 fn keys_of_the_calendar_are_its_numbers() {
