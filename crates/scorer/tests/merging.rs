@@ -152,15 +152,18 @@ fn a_score_is_cleared_up_to_the_newest_answer() {
 
 #[test]
 fn of_two_copies_of_one_instant_the_survivor_s_campaign_stays() {
-    let model = story::model(MODEL);
-    let (_, decisions, _) = story::run(
-        &model,
-        "0h ping utm.source=first lead=user:1; 1h ping id=i utm.source=absorbed; 1h ping id=i utm.source=kept lead=user:1
-         2h link to=user:1; 3h call lead=user:1",
-    );
-    let touches = &decisions.last().expect("an alert").touches;
-    let sources = [&touches.first, &touches.last].map(|touch| touch.as_ref()?.source.as_deref());
-    assert_eq!(sources, [Some("first"), Some("kept")]);
+    for (before, sources) in
+        [("0h ping utm.source=first lead=user:1;", ["first", "kept"]), ("", ["kept", "kept"])]
+    {
+        let story = format!(
+            "{before} 1h ping id=i utm.source=absorbed; 1h ping id=i utm.source=kept lead=user:1
+             2h link to=user:1; 3h call lead=user:1"
+        );
+        let (_, decisions, _) = story::run(&story::model(MODEL), &story);
+        let touches = &decisions.last().expect("an alert").touches;
+        let found = [&touches.first, &touches.last].map(|touch| touch.as_ref()?.source.as_deref());
+        assert_eq!(found, sources.map(Some), "{story}");
+    }
 }
 
 #[test]
