@@ -17,6 +17,9 @@ pub(crate) const UNIT: u64 = 1 << 32;
 /// product within 128 bits: 2²⁴ points · 2⁵⁶ · 2³² = 2¹¹².
 const LARGEST_EVIDENCE: u64 = 1 << 56;
 
+/// As long as no octave has as much left, no slot is cut: only [`OCTAVES`] of it have anything left.
+pub(crate) const UNCUT: u64 = LARGEST_EVIDENCE / OCTAVES as u64;
+
 /// A group's points are cut here, in thousandths: sums over all groups of a model stay within 64 bits.
 const LARGEST_MILLI: i128 = 10_000_000_000_000;
 
@@ -123,14 +126,15 @@ impl Decay {
 
     /// `A`: the live evidence of one slot, given its octaves.
     pub(crate) fn live(self, octaves: &[Octave]) -> u64 {
-        let mut live = 0_u64;
-        for octave in octaves {
-            // No match is younger than the instant it is read at; one that is too old weighs nothing.
-            let age = self.k.wrapping_sub(octave.k) as u64;
-            let left = if age < OCTAVES as u64 { octave.weight >> age } else { 0 };
-            live = live.saturating_add(left);
-        }
+        let live = octaves.iter().fold(0_u64, |live, octave| live.saturating_add(self.left(octave)));
         live.min(LARGEST_EVIDENCE)
+    }
+
+    /// What is left of one octave's evidence.
+    pub(crate) fn left(self, octave: &Octave) -> u64 {
+        // No match is younger than the instant it is read at; one that is too old weighs nothing.
+        let age = self.k.wrapping_sub(octave.k) as u64;
+        if age < OCTAVES as u64 { octave.weight >> age } else { 0 }
     }
 
     /// A weighted sum of live evidence at this instant, before rounding.

@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 use ripen_model::Model;
 use ripen_model::compiled::{
     FactIx, Feedback, Fit, FitTable, KeyPart, PropertyIx, RecordTraitIx, Recurrence, Rule, RuleIx,
-    RuleOrigin, ScoreIx, TraitSource, VerdictHolds,
+    RuleOrigin, Score, ScoreIx, TraitSource, VerdictHolds,
 };
 use ripen_model::expression::{Comparison, EventField, LeadPredicate, LeadTest, Test};
 
@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) slot_rules: Vec<u16>,
     rule_slots: Vec<Range<u16>>,
     rule_keys: Vec<KeyUse>,
+    /// For each score the first one of its half-life.
+    pub(crate) same_decay: Vec<usize>,
     /// Groups of each score, in the model's order.
     pub(crate) score_groups: Vec<Vec<usize>>,
     /// Fits of each score, in the model's order.
@@ -119,6 +121,10 @@ impl Plan {
         let groups_of = |score: usize| -> Vec<usize> {
             (0..model.groups.len()).filter(|&g| model.groups[g].score.ix() == score).collect()
         };
+        let first_of_half_life = |score: &Score| {
+            let is_same = |other: &Score| other.half_life_ms == score.half_life_ms;
+            model.scores.iter().position(is_same).unwrap_or_default()
+        };
         let fits_of = |score: usize| -> Vec<usize> {
             (0..model.fits.len()).filter(|&f| model.fits[f].score.ix() == score).collect()
         };
@@ -146,6 +152,7 @@ impl Plan {
             slot_rules,
             rule_slots,
             rule_keys: model.rules.iter().map(key_use).collect(),
+            same_decay: model.scores.iter().map(first_of_half_life).collect(),
             score_groups: (0..model.scores.len()).map(groups_of).collect(),
             score_fits: (0..model.scores.len()).map(fits_of).collect(),
             score_bonuses: (0..model.scores.len()).map(bonuses_of).collect(),

@@ -7,7 +7,7 @@ use ripen_model::compiled::{Criterion, FitTable, Framework, ScoreIx};
 use ripen_model::expression::{FieldValue, List};
 use ripen_model::plain_decimal_micros;
 
-use crate::evidence::{self, Decay, OCTAVES, Octave};
+use crate::evidence::{self, Decay, OCTAVES, Octave, UNCUT};
 use crate::lead::{Lead, TraitList, TraitValue};
 use crate::outlook::View;
 use crate::plan::Plan;
@@ -36,33 +36,46 @@ impl Reading {
         let model = &plan.model;
         self.exit_ms = OnceCell::new();
         self.decays.clear();
-        for score in &model.scores {
+        for (score, same) in model.scores.iter().zip(&plan.same_decay) {
             // Scores often share a half-life; the power is the dear part.
-            let same =
-                model.scores[..self.decays.len()].iter().position(|s| s.half_life_ms == score.half_life_ms);
-            let decay = same.map_or_else(|| Decay::at(at_ms, score.half_life_ms), |ix| self.decays[ix]);
-            self.decays.push(decay);
+            let known = self.decays.get(*same).copied();
+            self.decays.push(known.unwrap_or_else(|| Decay::at(at_ms, score.half_life_ms)));
         }
         self.sums.clear();
         self.sums.resize(model.groups.len(), 0);
         self.signs.clear();
         self.signs.resize(model.scores.len(), 0);
-        for octaves in lead.evidence.chunk_by(|a, b| a.slot == b.slot) {
-            let slot = &plan.slots[usize::from(octaves[0].slot)];
-            let live = self.decays[usize::from(slot.score)].live(octaves);
-            self.sums[usize::from(slot.group)] += i128::from(slot.points_milli) * i128::from(live);
+        let mut largest = 0;
+        for octave in &lead.evidence {
+            let slot = &plan.slots[usize::from(octave.slot)];
+            let left = self.decays[usize::from(slot.score)].left(octave);
+            largest = left.max(largest);
+            self.sums[usize::from(slot.group)] += i128::from(slot.points_milli) * i128::from(left);
             self.signs[usize::from(slot.score)] |= if slot.points_milli < 0 { NEGATIVE } else { POSITIVE };
         }
+        if largest >= UNCUT {
+            self.sum_cut(plan, lead);
+        }
         self.milli.clear();
-        for (ix, decay) in self.decays.iter().enumerate() {
-            let groups = plan.score_groups[ix].iter();
-            let grouped: i64 =
-                groups.map(|&g| capped(plan, g, evidence::round(decay.scaled(self.sums[g])))).sum();
-            self.milli.push(grouped + fits_milli(plan, lead, ix));
+        self.milli.extend((0..model.scores.len()).map(|score| fits_milli(plan, lead, score)));
+        for (ix, (group, sum)) in model.groups.iter().zip(&self.sums).enumerate() {
+            let score = group.score.ix();
+            self.milli[score] += capped(plan, ix, evidence::round(self.decays[score].scaled(*sum)));
         }
         self.add_bonuses(plan, lead, at_ms);
         for (milli, score) in self.milli.iter_mut().zip(&model.scores) {
             *milli = (*milli).clamp(score.min_milli, score.max_milli);
+        }
+    }
+
+    /// The weighted sums where a slot may hold more than counts: each is cut by itself.
+    #[cold]
+    fn sum_cut(&mut self, plan: &Plan, lead: &Lead) {
+        self.sums.fill(0);
+        for octaves in lead.evidence.chunk_by(|a, b| a.slot == b.slot) {
+            let slot = &plan.slots[usize::from(octaves[0].slot)];
+            let live = self.decays[usize::from(slot.score)].live(octaves);
+            self.sums[usize::from(slot.group)] += i128::from(slot.points_milli) * i128::from(live);
         }
     }
 
@@ -358,5 +371,45 @@ impl TraitValue {
 impl List for TraitList {
     fn any(&self, test: &mut dyn FnMut(FieldValue<'_>) -> bool) -> bool {
         self.0.iter().any(|value| test(value.as_field()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_reading_is_what_the_curve_says_however_much_evidence_there_is() {
+        let text = "apiVersion: ripen/v1\nmodel: {id: m, version: 1}\n\
+             scores: {a: {half_life: 1d}, b: {half_life: 2d}, c: {half_life: 1d}}\n\
+             rules:\n  - {id: r, event: r, points: {a: 0.001, b: -0.001, c: 0.002}}\n  \
+             - {id: s, event: s, points: {a: -0.001, c: 0.001}}\n\
+             stages: [{id: x, owner: o}]\n";
+        let model = ripen_model::compile("m.yaml", text).unwrap_or_else(|errors| panic!("{errors}"));
+        let plan = Plan::new(Arc::new(model));
+        let mut reading = Reading::default();
+        let weights = [1, evidence::UNIT, UNCUT - 1, UNCUT, UNCUT + 1, UNCUT * 31, UNCUT * 32 + 1, u64::MAX];
+        for (n, weight) in weights.into_iter().enumerate() {
+            let octave = |slot, k, weight| Octave { slot, k, weight };
+            let evidence = (0..5).flat_map(|slot| {
+                let many =
+                    (0..40).map(move |k| octave(slot, k, if slot % 2 == 0 { weight } else { weight / 3 }));
+                many.skip(usize::from(slot) + n)
+            });
+            let lead = Lead { evidence: evidence.collect(), ..Lead::default() };
+            for at_ms in [40 * 86_400_000, 41 * 86_400_000 + 12_345, 80 * 86_400_000 + 1] {
+                reading.read(&plan, &lead, at_ms);
+                for score in 0..3 {
+                    let curve = Curve::new(&plan, &lead, ScoreIx(score), 0).milli_at(at_ms);
+                    assert_eq!(
+                        reading.milli[usize::from(score)],
+                        curve,
+                        "{weight} at {at_ms}, score {score}"
+                    );
+                }
+            }
+        }
     }
 }
