@@ -53,17 +53,16 @@ pub(crate) fn accept(
     Ok(())
 }
 
-/// Keeps the event id, and forgets the oldest ones: those older than `late_accept`, then the smallest (t, id).
-/// What is forgotten raises the floor, so nothing can count twice; the new one may be forgotten at once.
-pub(crate) fn remember(plan: &Plan, lead: &mut Lead, moment: &Moment<'_>, counted: &[u16], at_ms: i64) {
+/// Keeps the event id.
+pub(crate) fn remember(lead: &mut Lead, moment: &Moment<'_>, counted: &[u16]) {
     let set = lead.sets.intern(counted);
     let remembered = Remembered { t_ms: moment.t_ms, id: moment.id, set };
     let place = lead.remembered.partition_point(|r| (r.t_ms, r.id) < (remembered.t_ms, remembered.id));
     lead.remembered.insert(place, remembered);
-    forget_oldest(plan, lead, at_ms);
 }
 
-/// Forgets event ids that are too old, then those that are too many.
+/// Forgets event ids that are older than `late_accept`, then the smallest (t, id) of those that are too many. What is
+/// forgotten raises the floor, so nothing can count twice; the newest may be forgotten at once.
 pub(crate) fn forget_oldest(plan: &Plan, lead: &mut Lead, at_ms: i64) {
     let time = &plan.model.time;
     let too_old = lead.remembered.partition_point(|r| at_ms - r.t_ms > time.late_accept_ms);

@@ -17,11 +17,12 @@ pub(crate) const MOST_IDS: usize = 63;
 /// Adds what `absorbed` is to `survivor`, at `at_ms`, which is not before either of them. Stage, audiences and timers
 /// are the next evaluation's work.
 pub(crate) fn merge(plan: &Plan, survivor: &mut Lead, absorbed: &mut Lead, at_ms: i64) {
+    // Copies first: the keys that they hold, however old, are taken back with them.
+    count_once(plan, survivor, absorbed);
     for side in [&mut *survivor, &mut *absorbed] {
         count::seal_keys(plan, side, at_ms);
         evidence::prune(&mut side.evidence, &plan.slots, at_ms);
     }
-    count_once(plan, survivor, absorbed);
     level_clears(plan, survivor, absorbed);
     add_evidence(&mut survivor.evidence, &absorbed.evidence);
     add_keys(plan, survivor, &absorbed.keys);

@@ -464,10 +464,12 @@ fn absorb(plan: &Plan, lead: &mut Lead, moment: &mut Moment<'_>, at_ms: i64, eff
     let by_visit = effects.counted.len();
     count::count(plan, lead, moment, at_ms, effects);
     note(plan, lead, moment, &effects.counted[by_visit..]);
-    count::remember(plan, lead, moment, &effects.counted, at_ms);
+    count::remember(lead, moment, &effects.counted);
+    // An answer that clears a score counts again what is still remembered.
     for &feedback in &effects.feedback {
         count::take_feedback(plan, lead, feedback, moment);
     }
+    count::forget_oldest(plan, lead, at_ms);
 }
 
 /// Notes an activity: what it was about if it counted, and if sales want the lead's history, every one.

@@ -150,6 +150,38 @@ fn a_score_is_cleared_up_to_the_newest_answer() {
     }
 }
 
+/// Late for the lead's deadlines, but not for the activities that it still remembers.
+#[test]
+fn what_an_answer_that_comes_after_a_deadline_leaves_counts() {
+    let model = MODEL.replace("scores:", "time: {late_accept: 1h}\nscores:").replace(
+        "stages:",
+        "feedback: {lost: {clear: [total]}}\naudiences: {old: \"stage_for('2h')\"}\nstages:",
+    );
+    for (lost, total) in [("20m", 10_000), ("30m", 0), ("40m", 0)] {
+        let story = format!("30m buy price=10 origin=server; 5h tick; {lost} lost origin=server");
+        let (shard, decisions, _) = story::run(&story::model(&model), &story);
+        assert!(decisions.iter().any(|decision| matches!(decision.change, Change::AudienceChange(_))));
+        let view = shard.lead("anon:a", shard.clock()).expect("readable").expect("a lead");
+        assert_eq!(story::sum_of(&view.lines, "total"), total, "{story}");
+    }
+}
+
+/// Days of which nothing can be accepted any more are sealed, but not before what counts in them is told apart.
+#[test]
+fn copies_of_long_ago_count_once() {
+    let model = MODEL
+        .replace("scores:", "time: {late_accept: 1h}\nscores:")
+        .replace("stages:", "  - {id: daily, event: ping, points: {total: 7}, once_per: [day]}\nstages:");
+    for (other, total) in [("1h ping id=i", 7_000), ("1h ping id=j", 14_000), ("25h ping id=i", 7_000)] {
+        let story = format!(
+            "0h ping id=i origin=server; {other} origin=server lead=user:1; 5d link to=user:1; 5d tick lead=user:1"
+        );
+        let (shard, _, _) = story::run(&story::model(&model), &story);
+        let view = shard.lead("user:1", shard.clock()).expect("readable").expect("a lead");
+        assert_eq!(story::sum_of(&view.lines, "total"), total, "{story}");
+    }
+}
+
 #[test]
 fn of_two_copies_of_one_instant_the_survivor_s_campaign_stays() {
     for (before, sources) in
