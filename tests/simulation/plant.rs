@@ -99,6 +99,8 @@ pub(crate) struct BentLog {
     group: String,
     changelog: String,
     bug: Option<Bug>,
+    /// What was produced, to be sent after the offsets.
+    later: Outbox,
     /// What was lost is being committed.
     has_lost: bool,
 }
@@ -112,7 +114,7 @@ impl BentLog {
         bug: Option<Bug>,
     ) -> BentLog {
         let (group, changelog) = (group.to_owned(), changelog.to_owned());
-        BentLog { client, log: log.clone(), group, changelog, bug, has_lost: false }
+        BentLog { client, log: log.clone(), group, changelog, bug, later: Outbox::default(), has_lost: false }
     }
 
     pub(crate) fn client(&mut self) -> &mut MemoryClient {
@@ -184,6 +186,11 @@ impl Log for BentLog {
         match self.bug {
             Some(Bug::ChangelogOutside) => self.produce_apart(out, true),
             Some(Bug::OutputsOutside) => self.produce_apart(out, false),
+            Some(Bug::OffsetsFirst) => {
+                self.later.clear();
+                out.iter().for_each(|record| self.later.push(&record));
+                Ok(())
+            }
             _ => self.client.produce(out),
         }
     }
@@ -200,6 +207,7 @@ impl Log for BentLog {
         if self.bug == Some(Bug::OffsetsFirst) {
             self.client.commit()?;
             self.client.begin()?;
+            self.client.produce(&self.later)?;
         }
         Ok(())
     }

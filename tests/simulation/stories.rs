@@ -57,8 +57,7 @@ impl Story<'_> {
         let slot = self.any();
         self.work(slot);
         self.fault(slot, Call::Commit, 0, Fault::Late);
-        // Between its offsets and its records: two calls produce and drain the first.
-        self.fault(slot, Call::Produce, 2, Fault::Sleep(4));
+        self.fault(slot, Call::SendOffsets, 1, Fault::Sleep(4));
         self.step(slot, 3);
         self.acts.extend([Act::Arrive, Act::Kill(slot), Act::Start(slot)]);
         self.step(slot, 3);

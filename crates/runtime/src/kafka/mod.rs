@@ -4,8 +4,6 @@
 //!
 //! * The producer's transactions are initialised before the consumer subscribes, so that a predecessor's open
 //!   transaction is decided before its partitions arrive.
-//! * A transaction begins with its offsets. While the coordinator still writes the markers of the transaction before, it
-//!   refuses the new one; the client then asks again after `retry.backoff.ms` for offsets, after 20 ms for partitions.
 //! * A commit drains the producer first by looking at its queue: `flush` and the wait inside commit advance in
 //!   steps of 100 ms.
 //! * While a transaction is aborted, the producer's events are taken in by a thread of its own: aborting with records

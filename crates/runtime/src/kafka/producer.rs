@@ -66,9 +66,6 @@ impl TransactionalProducer {
             .set("partitioner", "murmur2_random")
             .set("delivery.report.only.error", "true")
             .set("linger.ms", "1")
-            // Doubled at each try, up to a second. Offsets, with which a transaction begins, are refused while its
-            // predecessor's markers are written: for 1 to 6 ms on a good day.
-            .set("retry.backoff.ms", "2")
             .set("queue.buffering.max.messages", "1000000");
         let configured =
             |names: [&str; 2]| config.properties.iter().any(|(name, _)| names.contains(&name.as_str()));

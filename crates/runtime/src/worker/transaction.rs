@@ -1,4 +1,4 @@
-//! Ending a transaction: seal, offsets, produce, commit, and what follows from each way that can go.
+//! Ending a transaction: seal, produce, offsets, commit, and what follows from each way that can go.
 
 use tracing::{debug, warn};
 
@@ -148,10 +148,9 @@ impl<L: Log, O: Operator> Worker<L, O> {
     /// in milliseconds: sending a large batch to a busy broker may take long and says nothing about it.
     fn send(&mut self, offsets: &[(TopicPartition, i64)], marker: &str) -> Result<i64, LogError> {
         self.repeat(|worker| worker.log.begin())?;
-        // First, since it is asked again soonest while the coordinator is still at the transaction before.
-        self.repeat(|worker| worker.log.send_offsets(offsets, marker))?;
         self.repeat(|worker| worker.log.produce(&worker.out))?;
         self.repeat(|worker| worker.log.drain())?;
+        self.repeat(|worker| worker.log.send_offsets(offsets, marker))?;
         let began_ms = self.log.now_ms();
         self.repeat(|worker| worker.log.commit())?;
         Ok(self.log.now_ms() - began_ms)
