@@ -218,8 +218,9 @@ impl Pair {
                 }
                 Some(Mischief::CutBefore) => return self.cut(),
                 Some(Mischief::HalfClose) => {
-                    (&self.broker).write_all(&frame)?;
+                    // Before the broker can answer.
                     self.client.shutdown(Shutdown::Write)?;
+                    (&self.broker).write_all(&frame)?;
                     continue;
                 }
                 Some(Mischief::Hang(time)) => {
