@@ -285,8 +285,9 @@ pub trait Log {
     /// Whether the assignment has been lost without this member being told in order.
     fn assignment_lost(&self) -> bool;
 
-    /// Whether a connection broke during the last commit, even if it succeeded: something of it may still be
-    /// repeated by the client, so the producer should be replaced.
+    /// Whether a connection of this producer broke, or a request of its was given up, even if the last commit
+    /// succeeded: the client has then sent a request anew, and the first one may still be under way. So the producer
+    /// should be replaced, which fences it.
     fn commit_was_unsteady(&mut self) -> bool {
         false
     }

@@ -46,7 +46,8 @@ impl Bell {
 /// A client without callbacks: its log lines go to `tracing`, and it remembers its errors.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Quiet {
-    pub(super) transport_error: Arc<AtomicBool>,
+    /// Whether it has ever given up a request or a connection that it used.
+    gave_up: Arc<AtomicBool>,
     /// What the client said about its last error; the error itself has only a code.
     reason: Arc<Mutex<String>>,
     /// The first record that could not be delivered.
@@ -58,6 +59,11 @@ impl Quiet {
         lock(&self.reason).clone()
     }
 
+    /// Whether this client has said in its log, at level `Info`, that it gave up a request or a connection in use.
+    pub(super) fn gave_up(&self) -> bool {
+        self.gave_up.load(Ordering::Relaxed)
+    }
+
     pub(super) fn take_undelivered(&self) -> Option<(RDKafkaErrorCode, String)> {
         lock(&self.undelivered).take()
     }
@@ -65,14 +71,13 @@ impl Quiet {
 
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if gives_up(facility, message) {
+            self.gave_up.store(true, Ordering::Relaxed);
+        }
         log_line(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        let code = error.rdkafka_error_code();
-        if matches!(code, Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown)) {
-            self.transport_error.store(true, Ordering::Relaxed);
-        }
         debug!(target: "kafka", "{error}: {reason}");
         reason.clone_into(&mut lock(&self.reason));
     }
@@ -164,6 +169,36 @@ impl ConsumerContext for MemberContext {
     }
 }
 
+/// States of a connection that carries no requests yet; a broker that is simply not there fails in one of these.
+const BEFORE_USE: [&str; 8] = [
+    "INIT",
+    "DOWN",
+    "TRY_CONNECT",
+    "CONNECT",
+    "SSL_HANDSHAKE",
+    "APIVERSION_QUERY",
+    "AUTH_HANDSHAKE",
+    "AUTH_REQ",
+];
+
+/// Whether a line of the client's log says that requests may have been given up that are still under way. An error
+/// event says so of a few broken connections only: none comes when the other side closes or resets one. The line is
+/// queued before the requests fail, so before any of them is sent again. It is left out when the last two failures
+/// of that broker's connection were the same, the last within 30 s: so a client that has said it once is unsteady for good.
+fn gives_up(facility: &str, message: &str) -> bool {
+    match facility {
+        "REQTMOUT" => true,
+        "FAIL" => !BEFORE_USE.iter().any(|state| {
+            let mut found = message.match_indices(" in state ");
+            found.any(|(at, before)| {
+                let rest = &message[at + before.len()..];
+                rest.strip_prefix(state).is_some_and(|rest| rest.starts_with([',', ')']))
+            })
+        }),
+        _ => false,
+    }
+}
+
 fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     if (level as i32) <= RDKafkaLogLevel::Error as i32 {
         warn!(target: "kafka", facility, "{message}");
@@ -174,4 +209,37 @@ fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_may_be_under_way_is_known_by_the_log() {
+        let broker = "[thrd:127.0.0.1:9092/1]: 127.0.0.1:9092/1:";
+        let table = [
+            ("FAIL", "Disconnected (after 1206ms in state UP)", true),
+            ("FAIL", "Disconnected (after 9ms in state UP, 2 identical error(s) suppressed)", true),
+            ("FAIL", "Receive failed: Connection reset by peer (after 7ms in state REAUTH)", true),
+            ("FAIL", "Send failed: Broken pipe", true),
+            (
+                "FAIL",
+                "Connect to 127.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)",
+                false,
+            ),
+            (
+                "FAIL",
+                "Connection setup timed out in state CONNECT (after 30028ms in state CONNECT, 1 identical error(s) \
+                 suppressed)",
+                false,
+            ),
+            ("FAIL", "Disconnected (after 3ms in state APIVERSION_QUERY)", false),
+            ("REQTMOUT", "Timed out TxnOffsetCommitRequest in flight (after 3001ms, timeout #0)", true),
+            ("TERMINATE", "Terminating instance", false),
+        ];
+        for (facility, message, expected) in table {
+            assert_eq!(gives_up(facility, &format!("{broker} {message}")), expected, "{message}");
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! The transactional producer.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -65,6 +66,9 @@ impl TransactionalProducer {
             .set("transaction.timeout.ms", "10000")
             .set("partitioner", "murmur2_random")
             .set("delivery.report.only.error", "true")
+            // What the log says of broken connections decides whether a producer goes on.
+            .set("log.connection.close", "true")
+            .set_log_level(RDKafkaLogLevel::Info)
             .set("linger.ms", "1")
             .set("queue.buffering.max.messages", "1000000");
         let configured =
@@ -93,8 +97,7 @@ impl TransactionalProducer {
 
     pub(super) fn begin(&mut self) -> Result<(), LogError> {
         self.sent = 0;
-        take_in_events(&self.producer);
-        self.context.transport_error.store(false, Ordering::Relaxed);
+        self.events.take_in(&self.producer);
         self.context.take_undelivered();
         self.producer.begin_transaction().map_err(|error| classify(Call::Begin, &error))
     }
@@ -201,10 +204,11 @@ impl TransactionalProducer {
         aborted.map_err(|error| classify(Call::Abort, &error))
     }
 
-    /// Whether a connection broke since the last begin.
+    /// Whether a connection in use broke or a request was given up, so that one may have been sent twice. To be asked
+    /// when nothing is in flight any more: whatever then counts as in flight is an event that is not taken in.
     pub(super) fn was_unsteady(&self) -> bool {
-        take_in_events(&self.producer);
-        self.context.transport_error.load(Ordering::Relaxed)
+        self.events.take_in(&self.producer);
+        self.context.gave_up() || self.producer.in_flight_count() > 0
     }
 }
 
@@ -216,6 +220,8 @@ impl TransactionalProducer {
 struct EventsThread {
     stop: Arc<AtomicBool>,
     watching: Arc<AtomicBool>,
+    /// Held while events are taken in, which waits for nothing: who has it knows that none is half taken in.
+    turn: Arc<Mutex<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -224,9 +230,11 @@ impl EventsThread {
         let (stop, watching) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (stopped, watched) = (Arc::clone(&stop), Arc::clone(&watching));
         let producer = Arc::clone(producer);
+        let turn = Arc::<Mutex<()>>::default();
+        let mine = Arc::clone(&turn);
         let thread = std::thread::Builder::new().name("producer-events".to_owned()).spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
-                take_in_events(&producer);
+                take_in_events(&producer, &mine);
                 let pause = if watched.load(Ordering::Relaxed) { ABORTING_PAUSE } else { IDLE_PAUSE };
                 std::thread::park_timeout(pause);
             }
@@ -237,7 +245,12 @@ impl EventsThread {
             place: None,
             message: format!("no thread for the producer's events: {error}"),
         })?;
-        Ok(EventsThread { stop, watching, thread: Some(thread) })
+        Ok(EventsThread { stop, watching, turn, thread: Some(thread) })
+    }
+
+    /// Takes in what there is, up to a bound.
+    fn take_in(&self, producer: &BaseProducer<Quiet>) {
+        take_in_events(producer, &self.turn);
     }
 
     /// Whether events are to be taken in often.
@@ -261,8 +274,12 @@ impl Drop for EventsThread {
 }
 
 /// A call of the client's takes in one event, if there is one, and does not say so.
-fn take_in_events(producer: &BaseProducer<Quiet>) {
+fn take_in_events(producer: &BaseProducer<Quiet>, turn: &Mutex<()>) {
+    let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
     for _ in 0..EVENTS_AT_ONCE {
+        if producer.in_flight_count() == 0 {
+            return;
+        }
         producer.poll(Duration::ZERO);
     }
 }

@@ -17,10 +17,11 @@ use std::time::Duration;
 const REPEAT_LIMIT_MS: i64 = 8_000;
 const REPEAT_LIMIT: u32 = 100;
 const REPEAT_PAUSE: Duration = Duration::from_millis(50);
-/// After a commit slower than this the client may still be repeating it inside: the producer is replaced, so
-/// that a stray repetition is fenced.
+/// After offsets and a commit slower than this the client may have sent a request twice, and the first one may still be
+/// under way: the producer is replaced, so that it is refused when it comes.
 const SLOW_COMMIT_MS: i64 = 2_000;
-/// More new producers than this within the window, and the worker ends.
+/// More new producers than this within the window, and the worker ends. Those that merely fence what an ended
+/// transaction may have left under way are not counted: they are no sign that anything is wrong with the producer.
 const RECREATION_LIMIT: usize = 5;
 const RECREATION_WINDOW_MS: i64 = 10 * 60_000;
 
@@ -75,7 +76,7 @@ impl<L: Log, O: Operator> Worker<L, O> {
                 place: None,
                 message: format!("a commit took {commit_ms} ms"),
             };
-            self.new_producer(error, now_ms)?;
+            self.replace_producer(error, now_ms)?;
         }
         Ok(())
     }
@@ -144,14 +145,14 @@ impl<L: Log, O: Operator> Worker<L, O> {
         offsets
     }
 
-    /// The calls of a transaction, each repeated while that can help. Answers how long the commit itself took,
-    /// in milliseconds: sending a large batch to a busy broker may take long and says nothing about it.
+    /// The calls of a transaction, each repeated while that can help. Answers how long offsets and commit took, in
+    /// milliseconds: sending a large batch to a busy broker may take long and says nothing about them.
     fn send(&mut self, offsets: &[(TopicPartition, i64)], marker: &str) -> Result<i64, LogError> {
         self.repeat(|worker| worker.log.begin())?;
         self.repeat(|worker| worker.log.produce(&worker.out))?;
         self.repeat(|worker| worker.log.drain())?;
-        self.repeat(|worker| worker.log.send_offsets(offsets, marker))?;
         let began_ms = self.log.now_ms();
+        self.repeat(|worker| worker.log.send_offsets(offsets, marker))?;
         self.repeat(|worker| worker.log.commit())?;
         Ok(self.log.now_ms() - began_ms)
     }
@@ -189,6 +190,9 @@ impl<L: Log, O: Operator> Worker<L, O> {
             }
             Action::AbortAndRerun | Action::Repeat => match self.repeat(|worker| worker.log.abort()) {
                 Ok(()) => {
+                    // Offsets, or an end, of this transaction may still be under way. The brokers would take them for the
+                    // next one's: a producer's transactions all have its epoch.
+                    self.replace_producer(error, now_ms)?;
                     // Whatever made it fail, the group's next word perhaps, needs a moment.
                     self.log.wait(REPEAT_PAUSE);
                     Ok(End::Aborted)
@@ -201,8 +205,9 @@ impl<L: Log, O: Operator> Worker<L, O> {
     }
 
     /// Replaces the producer, then finds out what became of the transaction: its marker is in the committed
-    /// offset of each of its partitions, or it did not happen. Partitions that have gone meanwhile are
-    /// dropped by the group events that follow, whatever the answer.
+    /// offset of each of its partitions, or it did not happen. (No earlier transaction's offsets can be in their place:
+    /// each that may have left a request under way was followed by a new producer.) Partitions that have gone
+    /// meanwhile are dropped by the group events that follow, whatever the answer.
     fn resolve(
         &mut self,
         error: LogError,
@@ -232,23 +237,34 @@ impl<L: Log, O: Operator> Worker<L, O> {
         Ok(if found { End::Committed } else { End::Aborted })
     }
 
-    /// A new producer with the same transactional id; ends the worker when that happens too often.
+    /// A new producer after a failure; ends the worker when that happens too often.
     fn new_producer(&mut self, reason: LogError, now_ms: i64) -> Result<(), WorkerError> {
-        let mut reason = reason;
+        let reason = self.count_recreation(reason, now_ms)?;
+        self.replace_producer(reason, now_ms)
+    }
+
+    /// A new producer with the same transactional id; each further try is counted.
+    fn replace_producer(&mut self, reason: LogError, now_ms: i64) -> Result<(), WorkerError> {
+        debug!(service = self.config.service, "replacing the producer: {reason}");
         loop {
-            while self.recreations_ms.front().is_some_and(|at_ms| now_ms - at_ms > RECREATION_WINDOW_MS) {
-                self.recreations_ms.pop_front();
-            }
-            if self.recreations_ms.len() >= RECREATION_LIMIT {
-                let service = self.config.service.clone();
-                return Err(WorkerError::Unstable { service, count: RECREATION_LIMIT, error: reason });
-            }
-            self.recreations_ms.push_back(now_ms);
             match self.repeat(|worker| worker.log.recreate()) {
                 Ok(()) => return Ok(()),
                 Err(error) if error.class == ErrorClass::Fenced => return Err(self.give_up(error)),
-                Err(error) => reason = error,
+                Err(error) => _ = self.count_recreation(error, now_ms)?,
             }
         }
+    }
+
+    /// Gives the reason back, or ends the worker with it.
+    fn count_recreation(&mut self, reason: LogError, now_ms: i64) -> Result<LogError, WorkerError> {
+        while self.recreations_ms.front().is_some_and(|at_ms| now_ms - at_ms > RECREATION_WINDOW_MS) {
+            self.recreations_ms.pop_front();
+        }
+        if self.recreations_ms.len() >= RECREATION_LIMIT {
+            let service = self.config.service.clone();
+            return Err(WorkerError::Unstable { service, count: RECREATION_LIMIT, error: reason });
+        }
+        self.recreations_ms.push_back(now_ms);
+        Ok(reason)
     }
 }
