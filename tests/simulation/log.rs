@@ -12,7 +12,7 @@ use ripen_runtime::{
 
 use crate::plant::BentLog;
 use crate::schedule::Fault;
-use crate::world::World;
+use crate::world::{Late, World};
 
 /// What the schedule does to a process from outside.
 #[derive(Debug)]
@@ -55,11 +55,15 @@ pub(crate) struct ProcessLog {
     inner: BentLog,
     world: Rc<World>,
     control: Rc<Control>,
+    /// What the call sends that is being done, if that can come late.
+    sending: Option<Late>,
+    /// The producer has sent something twice.
+    unsteady: bool,
 }
 
 impl ProcessLog {
     pub(crate) fn new(inner: BentLog, world: Rc<World>, control: Rc<Control>) -> ProcessLog {
-        ProcessLog { inner, world, control }
+        ProcessLog { inner, world, control, sending: None, unsteady: false }
     }
 
     /// The process is gone without a word.
@@ -84,6 +88,7 @@ impl ProcessLog {
         if self.control.killed.get() {
             return Err(Self::killed(call));
         }
+        let sending = self.sending.take();
         let Some(fault) = self.control.take(call) else { return run(&mut self.inner) };
         self.world.tell(|| format!("{}: {fault:?} at `{}`", self.control.slot, call.as_str()));
         let planned = |class| error(call, class, "a planned fault");
@@ -93,9 +98,14 @@ impl ProcessLog {
             Fault::Fatal => Err(planned(ErrorClass::Fatal)),
             Fault::Unanswered => run(&mut self.inner).and(Err(planned(ErrorClass::Unknown))),
             Fault::UnansweredRetriable => run(&mut self.inner).and(Err(planned(ErrorClass::Retriable))),
-            Fault::Late => {
-                self.world.send_late(self.inner.client().end_request(true));
-                Err(planned(ErrorClass::Unknown))
+            Fault::Late | Fault::LateCopy => {
+                sending.into_iter().for_each(|request| self.world.send_late(request));
+                if fault == Fault::LateCopy {
+                    self.unsteady = true;
+                    return run(&mut self.inner);
+                }
+                let is_end = call == Call::Commit;
+                Err(planned(if is_end { ErrorClass::Unknown } else { ErrorClass::Abortable }))
             }
             Fault::Kill => {
                 self.control.killed.set(true);
@@ -157,20 +167,25 @@ impl Log for ProcessLog {
     }
 
     fn send_offsets(&mut self, offsets: &[(TopicPartition, i64)], marker: &str) -> Result<(), LogError> {
+        self.sending = Some(Late::Offsets(self.inner.client().offsets_request(offsets, marker)));
         self.guard(Call::SendOffsets, |inner| inner.send_offsets(offsets, marker))
     }
 
     fn commit(&mut self) -> Result<(), LogError> {
+        self.sending = Some(Late::End(self.inner.client().end_request(true)));
         let answer = self.guard(Call::Commit, BentLog::commit);
         self.inner.answer_of_commit(answer)
     }
 
     fn abort(&mut self) -> Result<(), LogError> {
+        self.sending = Some(Late::End(self.inner.client().end_request(false)));
         self.guard(Call::Abort, BentLog::abort)
     }
 
     fn recreate(&mut self) -> Result<(), LogError> {
-        self.guard(Call::Recreate, BentLog::recreate)
+        self.guard(Call::Recreate, BentLog::recreate)?;
+        self.unsteady = false;
+        Ok(())
     }
 
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>, LogError> {
@@ -214,6 +229,10 @@ impl Log for ProcessLog {
 
     fn assignment_lost(&self) -> bool {
         self.inner.assignment_lost()
+    }
+
+    fn commit_was_unsteady(&mut self) -> bool {
+        self.unsteady && self.inner.commit_was_unsteady()
     }
 
     fn now_ms(&self) -> i64 {

@@ -27,6 +27,10 @@ use crate::world::World;
 pub(crate) enum Bug {
     /// The end of a transaction counts, whichever producer asks for it.
     ProducerNotFenced,
+    /// The producer of an aborted transaction goes on.
+    AbortedGoesOn,
+    /// A producer goes on that has sent something twice.
+    UnsteadyGoesOn,
     /// Offsets count, whoever sends them.
     MemberNotFenced,
     /// Leads and meta are written whether or not the transaction commits.
@@ -68,8 +72,10 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    pub(crate) const ALL: [Bug; 20] = [
+    pub(crate) const ALL: [Bug; 22] = [
         Bug::ProducerNotFenced,
+        Bug::AbortedGoesOn,
+        Bug::UnsteadyGoesOn,
         Bug::MemberNotFenced,
         Bug::ChangelogOutside,
         Bug::OutputsOutside,
@@ -103,6 +109,8 @@ pub(crate) struct BentLog {
     later: Outbox,
     /// What was lost is being committed.
     has_lost: bool,
+    /// The last call was an abort that succeeded.
+    has_aborted: bool,
 }
 
 impl BentLog {
@@ -114,7 +122,8 @@ impl BentLog {
         bug: Option<Bug>,
     ) -> BentLog {
         let (group, changelog) = (group.to_owned(), changelog.to_owned());
-        BentLog { client, log: log.clone(), group, changelog, bug, later: Outbox::default(), has_lost: false }
+        let (log, later) = (log.clone(), Outbox::default());
+        BentLog { client, log, group, changelog, bug, later, has_lost: false, has_aborted: false }
     }
 
     pub(crate) fn client(&mut self) -> &mut MemoryClient {
@@ -179,6 +188,7 @@ impl Log for BentLog {
     fn wait(&mut self, _timeout: std::time::Duration) {}
 
     fn begin(&mut self) -> Result<(), LogError> {
+        self.has_aborted = false;
         self.client.begin()
     }
 
@@ -220,10 +230,15 @@ impl Log for BentLog {
         if self.bug == Some(Bug::UnknownIsAborted) {
             return self.client.abort().or(Ok(()));
         }
-        self.client.abort()
+        self.client.abort()?;
+        self.has_aborted = true;
+        Ok(())
     }
 
     fn recreate(&mut self) -> Result<(), LogError> {
+        if std::mem::take(&mut self.has_aborted) && self.bug == Some(Bug::AbortedGoesOn) {
+            return Ok(());
+        }
         self.client.recreate()
     }
 
@@ -272,6 +287,10 @@ impl Log for BentLog {
 
     fn assignment_lost(&self) -> bool {
         self.client.assignment_lost()
+    }
+
+    fn commit_was_unsteady(&mut self) -> bool {
+        self.bug != Some(Bug::UnsteadyGoesOn)
     }
 
     fn now_ms(&self) -> i64 {

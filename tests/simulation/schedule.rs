@@ -120,6 +120,8 @@ pub(crate) enum Fault {
     UnansweredRetriable,
     /// The request is under way and nobody knows for how long.
     Late,
+    /// The client has sent it twice, because a connection broke: the second was answered, the first is under way.
+    LateCopy,
     /// The process is killed before it, or after it.
     Kill,
     KillAfter,
@@ -359,7 +361,14 @@ fn fault(dice: &mut Dice, slot: usize) -> Act {
     let errors: &[Fault] = match at {
         Call::Begin => &[Fault::Retriable, Fault::Fatal],
         Call::Produce => &[Fault::Retriable, Fault::UnansweredRetriable, Fault::Abortable, Fault::Fatal],
-        Call::SendOffsets => &[Fault::Retriable, Fault::UnansweredRetriable, Fault::Abortable, Fault::Fatal],
+        Call::SendOffsets => &[
+            Fault::Retriable,
+            Fault::UnansweredRetriable,
+            Fault::Abortable,
+            Fault::Fatal,
+            Fault::Late,
+            Fault::LateCopy,
+        ],
         Call::Commit => &[
             Fault::Retriable,
             Fault::UnansweredRetriable,
@@ -367,8 +376,9 @@ fn fault(dice: &mut Dice, slot: usize) -> Act {
             Fault::Fatal,
             Fault::Unanswered,
             Fault::Late,
+            Fault::LateCopy,
         ],
-        Call::Abort => &[Fault::Retriable, Fault::UnansweredRetriable, Fault::Fatal],
+        Call::Abort => &[Fault::Retriable, Fault::UnansweredRetriable, Fault::Fatal, Fault::LateCopy],
         Call::Recreate => &[Fault::Retriable, Fault::Fatal],
         Call::Committed | Call::Watermarks | Call::Read => &[Fault::Retriable],
         _ => &[],

@@ -9,6 +9,7 @@ use crate::schedule::{Act, Fault, HOUR_MS, Id, Mood, Service, Setup, id};
 #[derive(Clone, Copy)]
 enum Plot {
     LateEnd,
+    LateOffsets,
     Zombie,
     Lost,
     Leaders,
@@ -22,6 +23,7 @@ pub(crate) fn draw(dice: &mut Dice, setup: &Setup, mood: &Mood, clicks: &mut usi
     let trouble = usize::from(mood.faults > 0);
     let plot = dice.weighted(&[
         (3 * trouble, Plot::LateEnd),
+        (3 * trouble, Plot::LateOffsets),
         (3 * trouble, Plot::Zombie),
         (3 * trouble, Plot::Lost),
         (2, Plot::Leaders),
@@ -32,6 +34,7 @@ pub(crate) fn draw(dice: &mut Dice, setup: &Setup, mood: &Mood, clicks: &mut usi
     let mut story = Story { dice, setup, mood, clicks, acts: Vec::new() };
     match plot {
         Plot::LateEnd => story.late_end(),
+        Plot::LateOffsets => story.late_offsets(),
         Plot::Zombie => story.zombie(),
         Plot::Lost => story.lost(),
         Plot::Leaders => story.leaders(),
@@ -60,6 +63,33 @@ impl Story<'_> {
         self.fault(slot, Call::SendOffsets, 1, Fault::Sleep(4));
         self.step(slot, 3);
         self.acts.extend([Act::Arrive, Act::Kill(slot), Act::Start(slot)]);
+        self.step(slot, 3);
+    }
+
+    /// Offsets or an end are under way although their transaction is at its end, aborted or committed, and arrive in
+    /// a later one, between its own offsets and its end or before these; then its process dies.
+    fn late_offsets(&mut self) {
+        let slot = self.any();
+        self.work(slot);
+        let faults = [
+            (Call::SendOffsets, Fault::Late),
+            (Call::SendOffsets, Fault::LateCopy),
+            (Call::Commit, Fault::LateCopy),
+            (Call::Abort, Fault::LateCopy),
+        ];
+        let (at, fault) = self.dice.pick(&faults);
+        self.fault(slot, at, 0, fault);
+        if at == Call::Abort {
+            self.fault(slot, Call::SendOffsets, 0, Fault::Abortable);
+        }
+        self.step(slot, 3);
+        self.work(slot);
+        let sleeps_at = self.dice.pick(&[Call::Commit, Call::Commit, Call::SendOffsets]);
+        self.fault(slot, sleeps_at, 0, Fault::Sleep(1));
+        self.step(slot, 1);
+        self.acts.push(Act::Arrive);
+        self.step(slot, 1);
+        self.acts.extend([Act::Kill(slot), Act::Start(slot)]);
         self.step(slot, 3);
     }
 

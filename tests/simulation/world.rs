@@ -13,7 +13,7 @@ use ripen::operators::{EmitterOperator, IngestOperator, ScorerOperator};
 use ripen_emitter::EmitOptions;
 use ripen_ingest::{Arrival, Limits};
 use ripen_records::Topics;
-use ripen_runtime::memory::{EndRequest, MemoryLog, MemoryReader};
+use ripen_runtime::memory::{EndRequest, MemoryLog, MemoryReader, OffsetsRequest};
 use ripen_runtime::{
     CommitInterval, Operator, OutboxLimits, PartitionState, Status, To, TopicPartition, Wait, Wiring, Worker,
     WorkerConfig, WorkerError,
@@ -59,7 +59,7 @@ pub(crate) struct World {
     now_ms: Cell<i64>,
     slots: RefCell<Vec<Slot>>,
     pids: Cell<usize>,
-    late: RefCell<Vec<(i64, EndRequest)>>,
+    late: RefCell<Vec<(i64, Late)>>,
     marked_ms: Cell<i64>,
     pub(crate) fed: RefCell<Vec<(i64, Fed)>>,
     active: Cell<(usize, u32)>,
@@ -67,6 +67,13 @@ pub(crate) struct World {
     violations: RefCell<Vec<String>>,
     /// What happened, in words, if somebody wants to read it.
     told: Option<RefCell<Vec<String>>>,
+}
+
+/// A request that is under way.
+#[derive(Debug)]
+pub(crate) enum Late {
+    End(EndRequest),
+    Offsets(OffsetsRequest),
 }
 
 /// An instance.
@@ -215,7 +222,7 @@ impl World {
         slots.iter().filter_map(|slot| slot.current.as_ref()?.base(partition)).collect()
     }
 
-    pub(crate) fn send_late(&self, request: EndRequest) {
+    pub(crate) fn send_late(&self, request: Late) {
         self.late.borrow_mut().push((self.now_ms(), request));
     }
 
@@ -354,18 +361,27 @@ impl World {
 
     /// Requests sent until then arrive.
     fn arrive(&self, until_ms: i64) {
-        let arrived: Vec<(i64, EndRequest)> =
+        let arrived: Vec<(i64, Late)> =
             self.late.borrow_mut().extract_if(.., |(sent_ms, _)| *sent_ms <= until_ms).collect();
-        for (_, mut request) in arrived {
-            let mut counts = self.log.end(&request);
-            let former = request.producer_epoch;
-            while self.bug == Some(Bug::ProducerNotFenced) && !counts && request.producer_epoch < former + 50
-            {
-                request.producer_epoch += 1;
-                counts = self.log.end(&request);
+        for (_, request) in arrived {
+            match request {
+                Late::End(request) => self.end_late(request),
+                Late::Offsets(request) => {
+                    let counts = self.log.add_offsets(&request);
+                    self.tell(|| format!("late offsets of {}: {counts}", request.transactional_id));
+                }
             }
-            self.tell(|| format!("late end of {}: {counts}", request.transactional_id));
         }
+    }
+
+    fn end_late(&self, mut request: EndRequest) {
+        let mut counts = self.log.end(&request);
+        let former = request.producer_epoch;
+        while self.bug == Some(Bug::ProducerNotFenced) && !counts && request.producer_epoch < former + 50 {
+            request.producer_epoch += 1;
+            counts = self.log.end(&request);
+        }
+        self.tell(|| format!("late end of {}: {counts}", request.transactional_id));
     }
 
     /// A process is started, unless one is at work.

@@ -12,8 +12,9 @@ use crate::jars::{java_command, java_tool};
 use crate::leash::Leash;
 use crate::wire::live_brokers;
 
-/// From exec to serving takes 3 s on an idle machine of two cores; builds beside it make it slower.
-const READY_LIMIT: Duration = Duration::from_secs(120);
+/// From exec to serving takes 3 s on an idle machine of two cores, and more than two minutes at the lowest priority beside
+/// builds.
+const READY_LIMIT: Duration = Duration::from_secs(300);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Below Linux's range of ephemeral ports (32768…): else a client that retries while the broker is down may be
 /// given the broker's port as its own, connect to itself, and the broker could not come back.
@@ -48,7 +49,7 @@ impl Broker {
     /// once; transactions of a dead producer are looked for every second.
     ///
     /// # Panics
-    /// When it does not serve within 120 s, with what it printed.
+    /// When it does not serve within 300 s, with what it printed.
     pub fn start() -> Self {
         Self::start_with(&BrokerOptions::default()).0
     }
@@ -74,7 +75,7 @@ impl Broker {
     /// of which two must be in sync. The cluster serves as long as two of them do.
     ///
     /// # Panics
-    /// When one does not serve within 120 s, with what it printed.
+    /// When one does not serve within 300 s, with what it printed.
     pub fn start_three() -> Vec<Self> {
         let ports: [u16; 9] = free_ports();
         let nodes: Vec<&[u16]> = ports.chunks(3).collect();

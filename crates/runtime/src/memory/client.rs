@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::group::Standing;
 use super::partition::Partition;
-use super::transaction::EndRequest;
+use super::transaction::{EndRequest, OffsetsRequest};
 use super::{MemoryLog, State};
 use crate::log::{Call, CommittedOffset, ErrorClass, GroupEvent, Log, LogError, PollLimits};
 use crate::outbox::Outbox;
@@ -81,6 +81,19 @@ impl MemoryClient {
     pub fn end_request(&self, commit: bool) -> EndRequest {
         let (transactional_id, producer_epoch) = (self.transactional_id.clone(), self.producer_epoch);
         EndRequest { transactional_id, producer_epoch, commit }
+    }
+
+    /// The request that [`Log::send_offsets`] would send, to be sent later.
+    pub fn offsets_request(&self, offsets: &[(TopicPartition, i64)], marker: &str) -> OffsetsRequest {
+        OffsetsRequest {
+            transactional_id: self.transactional_id.clone(),
+            producer_epoch: self.producer_epoch,
+            group: self.group.clone(),
+            instance: self.instance.clone(),
+            member_epoch: self.member_epoch,
+            offsets: offsets.to_vec(),
+            marker: marker.to_owned(),
+        }
     }
 
     /// [`Log::send_offsets`] as from a producer that says nothing of its group, which brokers accept whoever owns the

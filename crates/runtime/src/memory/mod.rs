@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use self::client::MemoryClient;
 pub use self::faults::{Fault, FaultyLog};
-pub use self::transaction::EndRequest;
+pub use self::transaction::{EndRequest, OffsetsRequest};
 
 use self::group::Group;
 use self::partition::Partition;
@@ -201,6 +201,12 @@ impl MemoryLog {
     /// been fenced.
     pub fn end(&self, request: &EndRequest) -> bool {
         self.lock().end(request)
+    }
+
+    /// Puts offsets into a transaction at the request of a client, which may have arrived late: into the one that is open
+    /// then. Answers whether they count.
+    pub fn add_offsets(&self, request: &OffsetsRequest) -> bool {
+        self.lock().add_late_offsets(request)
     }
 
     /// What a group has committed of a partition, whether or not a transaction over it is at its end.

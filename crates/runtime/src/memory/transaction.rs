@@ -6,6 +6,7 @@
 //! [`MemoryLog::hold_marks`](super::MemoryLog::hold_marks) writes them one by one.
 
 use super::State;
+use super::group::Standing;
 use crate::log::CommittedOffset;
 use crate::outbox::OutRecord;
 use crate::record::TopicPartition;
@@ -19,6 +20,20 @@ pub struct EndRequest {
     pub producer_epoch: u64,
     /// To commit, or to abort.
     pub commit: bool,
+}
+
+/// A request to put offsets into a transaction, as it travels from a client to the group's coordinator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OffsetsRequest {
+    /// Whose.
+    pub transactional_id: String,
+    /// As in [`EndRequest`].
+    pub producer_epoch: u64,
+    pub(super) group: String,
+    pub(super) instance: String,
+    pub(super) member_epoch: u64,
+    pub(super) offsets: Vec<(TopicPartition, i64)>,
+    pub(super) marker: String,
 }
 
 /// A transactional id.
@@ -110,6 +125,29 @@ impl State {
         let Some((_, transaction)) = self.transaction(transactional_id) else { return };
         transaction.offsets.retain(|pending| pending.at != *at || pending.group != group);
         transaction.offsets.push(PendingOffset { group: group.to_owned(), at: at.clone(), offset });
+    }
+
+    /// Adds offsets that come late. As at a broker, which knows no transaction of a request but only its producer's epoch,
+    /// they count for whichever transaction of that producer has offsets of this group and is undecided.
+    pub(super) fn add_late_offsets(&mut self, request: &OffsetsRequest) -> bool {
+        let OffsetsRequest { transactional_id, producer_epoch, group, .. } = request;
+        let member =
+            self.groups.get(group).map(|group| group.standing(&request.instance, request.member_epoch));
+        let open = self.producers.get(transactional_id).and_then(|producer| producer.transaction.as_ref());
+        let is_open = open.is_some_and(|transaction| {
+            transaction.committed.is_none()
+                && transaction.offsets.iter().any(|pending| pending.group == *group)
+        });
+        let counts = is_open
+            && self.is_current(transactional_id, *producer_epoch)
+            && member.is_some_and(|standing| standing == Standing::Current);
+        if counts {
+            for (at, offset) in &request.offsets {
+                let offset = CommittedOffset { offset: *offset, marker: request.marker.clone() };
+                self.add_offset(transactional_id, group, at, offset);
+            }
+        }
+        counts
     }
 
     /// Whether a transaction that is not at its end holds an offset of this partition.
