@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ripen_harness::{
-    Broker, BrokerOptions, INIT_PRODUCER_ID, Mischief, Proxy, Rule, shared_broker, topic_prefix,
+    Broker, BrokerOptions, INIT_PRODUCER_ID, Mischief, Proxy, Rule, TXN_OFFSET_COMMIT, shared_broker,
+    topic_prefix,
 };
 use ripen_runtime::kafka::admin::{self, Finding, TopicSpec};
 use ripen_runtime::kafka::{KafkaConfig, KafkaLog, MemberConfig, wall_clock_ms};
-use ripen_runtime::memory::partition_of;
+use ripen_runtime::memory::{FaultyLog, partition_of};
 use ripen_runtime::{
-    Clock, GroupEvent, Log, LogError, Outbox, PartitionState, PollLimits, RecordBatch, TopicPartition, Wait,
-    Worker, WorkerConfig, WorkerError, shell,
+    Call, Clock, GroupEvent, Log, LogError, Outbox, PartitionState, PollLimits, RecordBatch, TopicPartition,
+    Wait, Worker, WorkerConfig, WorkerError, shell,
 };
 use toy::{Counter, Topics, expected, feed, push};
 
@@ -65,10 +66,10 @@ fn worker(topics: &Topics, instance: &str) -> Worker<KafkaLog, Counter> {
 }
 
 /// Steps until `done`, which has to come within the limit.
-fn step_until(
-    worker: &mut Worker<KafkaLog, Counter>,
+fn step_until<L: Log>(
+    worker: &mut Worker<L, Counter>,
     what: &str,
-    done: impl Fn(&Worker<KafkaLog, Counter>) -> bool,
+    done: impl Fn(&Worker<L, Counter>) -> bool,
 ) {
     let deadline = Instant::now() + LIMIT;
     while !done(worker) {
@@ -322,6 +323,63 @@ fn a_start_waits_for_a_coordinator_that_does_not_answer() {
         connected.join().expect("no panic").expect("it waits for longer than one call");
     });
     assert!(began.elapsed() >= Duration::from_secs(10), "the first call was answered");
+}
+
+/// A request for offsets is under way although the client has given up its connection, and comes to the broker in a later
+/// transaction of the same worker, between its own offsets and its commit. The broker, which tells producers apart by
+/// their epochs and not their transactions, must not take the older offsets for the newer transaction's.
+#[test]
+fn offsets_that_come_late_are_refused() {
+    let proxy = Proxy::start(1);
+    let options = BrokerOptions { proxy_port: Some(proxy.port()), ..BrokerOptions::default() };
+    let (broker, behind) = Broker::start_with(&options);
+    proxy.connect_to(behind);
+    let direct = KafkaConfig { bootstrap: broker.bootstrap(), ..KafkaConfig::default() };
+    let kafka = KafkaConfig { bootstrap: proxy.bootstrap(), ..KafkaConfig::default() };
+    // One is sent once more and answered, so that its transaction is committed; or none is, and it is aborted.
+    for (name, count) in [("twice-", 1), ("aborted-", 100)] {
+        let topics = Topics::new(name);
+        admin::apply(&direct, &specs(&topics)).unwrap();
+        let at = [TopicPartition::new(topics.input.as_str(), partition_of(b"k1", PARTITIONS))];
+        let feed_one = || append_by(&direct, "late-feed", &feed(&topics, &[1], 1)).unwrap();
+        let (aborts, is_third) = (AtomicU64::new(0), AtomicBool::new(false));
+        let start = || {
+            let log = KafkaLog::connect(&kafka, &identity(&topics, "a")).unwrap();
+            let log = FaultyLog::new(log, |_, call| {
+                if call == Call::Abort {
+                    aborts.fetch_add(1, Ordering::Relaxed);
+                    proxy.hold_back(TXN_OFFSET_COMMIT, 0);
+                }
+                if call == Call::Commit && is_third.swap(false, Ordering::Relaxed) {
+                    proxy.release();
+                }
+                None
+            });
+            let config = WorkerConfig { clock: Clock::Log, ..WorkerConfig::new("counter", name) };
+            Worker::new(log, Counter::new(&topics), config).unwrap()
+        };
+        let mut worker = start();
+        feed_one();
+        step_until(&mut worker, "first", |worker| worker.operator().total() == 1);
+        proxy.hold_back(TXN_OFFSET_COMMIT, count);
+        feed_one();
+        step_until(&mut worker, "second", |worker| worker.operator().total() == 2);
+        let committed = |log: &mut dyn Log| log.committed(&at).unwrap()[0].as_ref().unwrap().offset;
+        let second = committed(worker.log_mut());
+        assert!(proxy.held() > 0, "{name}: nothing is held back");
+        assert_eq!(aborts.load(Ordering::Relaxed) > 0, count > 1, "{name}");
+        is_third.store(true, Ordering::Relaxed);
+        feed_one();
+        step_until(&mut worker, "third", |worker| worker.operator().total() == 3);
+        assert_eq!(proxy.held(), 0, "{name}: released before the third commit");
+        let third = committed(worker.log_mut());
+        assert!(third > second, "{name}: offset {third} is committed, it was {second} before");
+        drop(worker);
+        let mut worker = start();
+        feed_one();
+        step_until(&mut worker, "fourth", |worker| worker.operator().total() == 4);
+        assert_eq!(contents_of(&direct, &topics, &topics.output), expected(&[1; 4]), "{name}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::dice::Dice;
@@ -25,6 +25,9 @@ pub const PRODUCE: i16 = 0;
 const FRAME_LIMIT_BYTES: usize = 100 << 20;
 /// Length, kind, version and correlation id.
 const REQUEST_HEADER_BYTES: usize = 8;
+
+/// A broker answers a request that was held back within this time, or it never will.
+const RELEASE_LIMIT: Duration = Duration::from_secs(20);
 
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,6 +71,8 @@ struct Shared {
     closed: AtomicBool,
     plan: Mutex<Plan>,
     streams: Mutex<Vec<TcpStream>>,
+    held: Mutex<Held>,
+    changed: Condvar,
 }
 
 #[derive(Debug)]
@@ -75,6 +80,17 @@ struct Plan {
     rules: Vec<Rule>,
     dice: Dice,
     done: u64,
+}
+
+/// Requests that are held back.
+#[derive(Debug, Default)]
+struct Held {
+    /// The kind of those that are to be held back next, and how many.
+    next: Option<(i16, usize)>,
+    /// Those that have no answer yet.
+    waiting: usize,
+    /// They go to the broker.
+    released: bool,
 }
 
 impl Proxy {
@@ -91,6 +107,8 @@ impl Proxy {
             closed: AtomicBool::new(false),
             plan: Mutex::new(plan),
             streams: Mutex::default(),
+            held: Mutex::default(),
+            changed: Condvar::new(),
         });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || accept(&listener, &accepting));
@@ -122,6 +140,32 @@ impl Proxy {
         self.misbehave(&[]);
     }
 
+    /// The next `count` requests of this kind are held back: each one's connection is cut at the client's side, and the
+    /// broker gets it with [`Proxy::release`], as if it had been under way for so long.
+    pub fn hold_back(&self, kind: i16, count: usize) {
+        lock(&self.shared.held).next = Some((kind, count));
+    }
+
+    /// Requests that are held back.
+    pub fn held(&self) -> usize {
+        lock(&self.shared.held).waiting
+    }
+
+    /// Lets the broker have what is held back, and waits for its answers; holds nothing back any more.
+    ///
+    /// # Panics
+    /// When it does not answer within 20 s.
+    pub fn release(&self) {
+        let mut held = lock(&self.shared.held);
+        (held.next, held.released) = (None, true);
+        self.shared.changed.notify_all();
+        let unanswered = |held: &mut Held| held.waiting > 0;
+        let waited = self.shared.changed.wait_timeout_while(held, RELEASE_LIMIT, unanswered);
+        let (mut held, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        held.released = false;
+        assert!(!timeout.timed_out(), "{} requests that were held back have no answer", held.waiting);
+    }
+
     /// Cuts every connection.
     pub fn cut_all(&self) {
         for stream in lock(&self.shared.streams).drain(..) {
@@ -138,6 +182,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.closed.store(true, Ordering::Relaxed);
+        self.shared.changed.notify_all();
         self.cut_all();
         // Accepting ends with the next connection: this one.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
@@ -145,6 +190,28 @@ impl Drop for Proxy {
 }
 
 impl Shared {
+    fn is_held_back(&self, kind: i16) -> bool {
+        let mut held = lock(&self.held);
+        let Some((_, count)) = held.next.as_mut().filter(|(next, count)| *next == kind && *count > 0) else {
+            return false;
+        };
+        *count -= 1;
+        held.waiting += 1;
+        true
+    }
+
+    /// Returns once requests that are held back may go on.
+    fn await_release(&self) {
+        let is_held = |held: &mut Held| !held.released && !self.closed.load(Ordering::Relaxed);
+        let waited = self.changed.wait_while(lock(&self.held), is_held);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn answered(&self) {
+        lock(&self.held).waiting -= 1;
+        self.changed.notify_all();
+    }
+
     fn choose(&self, kind: i16) -> Option<Mischief> {
         let mut plan = lock(&self.plan);
         let Plan { rules, dice, done } = &mut *plan;
@@ -177,7 +244,10 @@ struct Pair {
     broker: TcpStream,
     /// What becomes of the answers with these correlation ids.
     answers: Mutex<HashMap<i32, Mischief>>,
+    /// Nothing goes to the client any more.
     hanging: AtomicBool,
+    /// The correlation id of the request that is held back.
+    held: Mutex<Option<i32>>,
 }
 
 impl Pair {
@@ -188,18 +258,21 @@ impl Pair {
         // Those that have ended have no peer any more.
         streams.retain(|stream| stream.peer_addr().is_ok());
         streams.extend([client.try_clone()?, broker.try_clone()?]);
-        Ok(Self { client, broker, answers: Mutex::default(), hanging: AtomicBool::new(false) })
+        let hanging = AtomicBool::new(false);
+        Ok(Self { client, broker, answers: Mutex::default(), hanging, held: Mutex::default() })
     }
 
     fn start(self, shared: &Arc<Shared>) {
         let pair = Arc::new(self);
-        let (up, shared) = (Arc::clone(&pair), Arc::clone(shared));
+        let (up, asking, answering) = (Arc::clone(&pair), Arc::clone(shared), Arc::clone(shared));
         std::thread::spawn(move || {
-            let _ = up.requests(&shared);
-            cut(&up.broker);
+            let _ = up.requests(&asking);
+            if lock(&up.held).is_none() {
+                cut(&up.broker);
+            }
         });
         std::thread::spawn(move || {
-            let _ = pair.answers();
+            let _ = pair.answers(&answering);
             cut(&pair.client);
         });
     }
@@ -210,6 +283,9 @@ impl Pair {
             let Some(header) = frame.get(4..4 + REQUEST_HEADER_BYTES) else { return Ok(()) };
             let kind = i16::from_be_bytes([header[0], header[1]]);
             let correlation = i32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+            if shared.is_held_back(kind) {
+                return self.hold_back(&frame, correlation, shared);
+            }
             match shared.choose(kind) {
                 None => {}
                 Some(Mischief::DelayRequest(delay)) => pause(delay),
@@ -233,11 +309,24 @@ impl Pair {
         }
     }
 
-    fn answers(&self) -> io::Result<()> {
+    /// The client is gone; the broker's side lives on until it has answered.
+    fn hold_back(&self, request: &[u8], correlation: i32, shared: &Shared) -> io::Result<()> {
+        self.hanging.store(true, Ordering::Relaxed);
+        *lock(&self.held) = Some(correlation);
+        cut(&self.client);
+        shared.await_release();
+        (&self.broker).write_all(request)
+    }
+
+    fn answers(&self, shared: &Shared) -> io::Result<()> {
         loop {
             let frame = frame(&self.broker)?;
             let Some(id) = frame.get(4..8) else { return Ok(()) };
             let correlation = i32::from_be_bytes([id[0], id[1], id[2], id[3]]);
+            if *lock(&self.held) == Some(correlation) {
+                shared.answered();
+                return self.cut();
+            }
             let mischief = lock(&self.answers).remove(&correlation);
             match mischief {
                 Some(Mischief::DelayAnswer(delay)) => pause(delay),
@@ -347,6 +436,20 @@ mod tests {
             proxy.behave();
             assert_eq!(proxy.done(), 1);
         }
+    }
+
+    #[test]
+    fn a_request_that_is_held_back_is_answered_once_it_is_released() {
+        let (proxy, client) = echo();
+        proxy.hold_back(END_TXN, 1);
+        assert!(ask(&client, PRODUCE).is_ok());
+        assert_eq!(proxy.held(), 0);
+        assert!(ask(&client, END_TXN).is_err(), "cut at the client's side");
+        assert_eq!(proxy.held(), 1);
+        let again = TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).unwrap();
+        assert!(ask(&again, END_TXN).is_ok(), "one alone is held back");
+        proxy.release();
+        assert_eq!(proxy.held(), 0);
     }
 
     #[test]
