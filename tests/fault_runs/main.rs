@@ -6,6 +6,7 @@
 mod checker;
 mod clicks;
 mod documented;
+mod evidence;
 mod fleet;
 mod reference;
 mod round;

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use ripen_harness::{Dice, Rule};
+use ripen_harness::{Broker, Dice, Rule};
 use ripen_records::{ActivityRecord, decode_activity};
 
 use crate::checker::{Amount, Contents};
 use crate::clicks::{Fed, Feed};
+use crate::evidence;
 use crate::fleet::{Fleet, SESSION_TIMEOUT};
 use crate::support::{Installation, Stored};
 use crate::world::{World, weather};
@@ -153,7 +154,9 @@ pub(crate) fn run(site: &mut Installation, world: &mut World, order: &Order) -> 
     }
     report.took = [faulty, calm, took.lap()];
     if !report.violations.is_empty() {
-        println!("logs and configuration stay in {}", site.keep().display());
+        let kept = site.keep();
+        let brokers = evidence::keep(world.brokers.iter().map(Broker::dir), kept);
+        println!("logs and configuration stay in {}, what brokers have: {brokers:?}", kept.display());
     }
     report
 }
