@@ -100,7 +100,8 @@ fn grown(model: &Arc<Model>, leads: usize) -> (Shard, f64, f64) {
     for first in (0..leads).step_by(leads_at_once) {
         let began = Instant::now();
         for lead in first..(first + leads_at_once).min(leads) {
-            (0..ACTIVITIES).for_each(|n| view(&mut shard, lead, n));
+            let id = id(lead);
+            (0..ACTIVITIES).for_each(|n| view(&mut shard, lead, &id, n));
         }
         shard.seal(&mut |_, _| ());
         shard.commit();
@@ -111,34 +112,45 @@ fn grown(model: &Arc<Model>, leads: usize) -> (Shard, f64, f64) {
     (shard, longest, median)
 }
 
-/// CPU per activity, in ns.
+/// CPU per activity, in ns. As in a service, the records of a transaction are there before they are applied, and the
+/// shard is told of which leads they are.
 fn events(shard: &mut Shard, leads: usize, drawn: Drawn, round: usize) -> f64 {
     let mut seed = round as u64 + 1;
     ns_per_item(EVENTS, || {
-        for n in 0..EVENTS {
-            // SplitMix64's step and mix: the draws need no more than to be spread.
-            seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            let share = ((mixed ^ (mixed >> 27)) >> 11) as f64 / (1_u64 << 53) as f64;
-            let lead = match drawn {
-                Drawn::Evenly => share * leads as f64,
-                Drawn::Zipf => (leads as f64).powf(share) - 1.0,
-            };
-            view(shard, (lead as usize).min(leads - 1), ACTIVITIES + round * EVENTS + n);
-            if n % hot::BATCH == hot::BATCH - 1 {
-                shard.seal(&mut |_, _| ());
-                shard.commit();
+        for first in (0..EVENTS).step_by(hot::BATCH) {
+            let drawn: Vec<usize> = (0..hot::BATCH).map(|_| draw(&mut seed, leads, drawn)).collect();
+            let ids: Vec<String> = drawn.iter().map(|lead| id(*lead)).collect();
+            let mut expected = 0;
+            for (n, (lead, id)) in drawn.iter().zip(&ids).enumerate() {
+                if n >= expected {
+                    expected = n + shard.expect(ids[n..].iter().map(String::as_str));
+                }
+                view(shard, *lead, id, ACTIVITIES + round * EVENTS + first + n);
             }
+            shard.seal(&mut |_, _| ());
+            shard.commit();
         }
     })
 }
 
-fn view(shard: &mut Shard, lead: usize, n: usize) {
-    let (id, event_id) = (id(lead), format!("{lead}-{n}"));
+fn draw(seed: &mut u64, leads: usize, drawn: Drawn) -> usize {
+    // SplitMix64's step and mix: the draws need no more than to be spread.
+    *seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let share = ((mixed ^ (mixed >> 27)) >> 11) as f64 / (1_u64 << 53) as f64;
+    let lead = match drawn {
+        Drawn::Evenly => share * leads as f64,
+        Drawn::Zipf => (leads as f64).powf(share) - 1.0,
+    };
+    (lead as usize).min(leads - 1)
+}
+
+fn view(shard: &mut Shard, lead: usize, id: &str, n: usize) {
+    let event_id = format!("{lead}-{n}");
     let at = START_MS + (lead as i64) / 10 + n as i64 * 10;
     let path = ["/models/m", "/models/n", "/models/o"][n % 3];
-    let record = ActivityRecord::Activity(hot::page_view(&id, &event_id, path, at));
-    let applied = shard.apply(&id, &record, at + 3_600_000, &mut Budget::new(10_000), &mut Vec::new());
+    let record = ActivityRecord::Activity(hot::page_view(id, &event_id, path, at));
+    let applied = shard.apply(id, &record, at + 3_600_000, &mut Budget::new(10_000), &mut Vec::new());
     assert!(matches!(applied, Ok(Applied::Accepted { .. })), "{applied:?}");
 }
 

@@ -15,7 +15,7 @@
 //! `aborted()` the worker applies the same records again.
 
 use crate::outbox::{Changelog, Outbox};
-use crate::record::Record;
+use crate::record::{Record, RecordBatch};
 
 /// The topics of an operator, full names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,6 +65,14 @@ pub struct Blocked {
 pub trait Operator {
     /// The topics. Constant for the life of the operator.
     fn wiring(&self) -> Wiring;
+
+    /// Says that `apply` will most likely be given the records from index `from` on next, and asks for the index of the
+    /// first one to say so of again, which is larger. For an operator that fetches from memory together what several
+    /// records need; whatever `apply` does must not depend on it.
+    fn expect(&mut self, records: &RecordBatch, from: usize) -> usize {
+        let _ = from;
+        records.len()
+    }
 
     /// Applies one record; outputs go to `out`. No input may make it panic or fail: what cannot be used is
     /// answered with a dead letter or a counted filter, both of which are [`Outcome::Applied`].

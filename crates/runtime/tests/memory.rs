@@ -67,6 +67,20 @@ fn every_record_is_counted_once_and_offsets_move_with_the_state() {
 }
 
 #[test]
+fn every_record_is_expected_before_it_is_applied() {
+    let topics = Topics::new("");
+    for expects in [0, 1, 3, 7, 100] {
+        let log = log(&topics);
+        let mut counter = Counter::new(&topics);
+        counter.expects = expects;
+        let mut worker = Worker::new(client(&log, &topics, "a"), counter, config()).unwrap();
+        log.append(&feed(&topics, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], 1));
+        run_until_idle(&mut [&mut worker], 0).unwrap();
+        assert_eq!((worker.operator().total(), worker.operator().unexpected), (21, 0), "{expects} at once");
+    }
+}
+
+#[test]
 fn a_restarted_worker_goes_on_where_its_predecessor_committed() {
     let topics = Topics::new("");
     let log = log(&topics);

@@ -1,12 +1,16 @@
 //! The key of a lead in the committed base, and the base itself.
 
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::hint::black_box;
 use std::sync::Arc;
 
 use dashmap::{DashMap, SharedValue};
 
 /// Shards of the base: growing one of them stops writers for a 64th of the time that growing a whole map would.
 const BASE_SHARDS: usize = 64;
+
+/// Bytes that come from memory together.
+const CACHE_LINE: usize = 64;
 
 /// The first 128 bits of BLAKE3 of the lead id. The id itself stands in the lead's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,17 +64,16 @@ pub(crate) type Put = (LeadKey, Option<Box<[u8]>>);
 
 /// Puts leads of one of the base's maps into it, in their order, under one lock; `replaced` is told what each finds in
 /// its place. One by one, every lead would wait for memory twice: its entry has to be there before its lock is free
-/// again, and only then is the next one looked for.
-pub(crate) fn put_all(
-    base: &Base,
-    map: usize,
-    puts: impl ExactSizeIterator<Item = Put>,
-    mut replaced: impl FnMut(&[u8]),
-) {
+/// again, and only then is the next one looked for. What is replaced is fetched together, since giving it back to the
+/// allocator waits for it.
+pub(crate) fn put_all(base: &Base, map: usize, puts: &mut Vec<Put>, mut replaced: impl FnMut(&[u8])) {
     let mut map = base.shards()[map].write();
     let hash_of = |key: &LeadKey| base.hasher().hash_one(key);
     map.reserve(puts.len(), |(key, _)| hash_of(key));
-    for (key, bytes) in puts {
+    let known = puts.iter().filter_map(|(key, _)| map.get(hash_of(key), |entry| entry.0 == *key));
+    let first = known.filter_map(|entry| entry.1.get().first());
+    black_box(first.fold(0, |sum: u8, byte| sum.wrapping_add(*byte)));
+    for (key, bytes) in puts.drain(..) {
         let (hash, is_same) = (hash_of(&key), |entry: &(LeadKey, _)| entry.0 == key);
         let before = match bytes {
             None => map.remove_entry(hash, is_same).map(|(_, before)| before.into_inner()),
@@ -86,6 +89,20 @@ pub(crate) fn put_all(
             replaced(&before);
         }
     }
+}
+
+/// Reads a byte of each cache line of these leads, so that they are near when they are decoded: looked for one by one,
+/// each is waited for alone. All maps stay locked meanwhile, since a lock taken in between would wait for everything that
+/// is still on its way.
+pub(crate) fn fetch(base: &Base, keys: impl ExactSizeIterator<Item = LeadKey>) {
+    let maps: Vec<_> = base.shards().iter().map(|map| map.read()).collect();
+    let mut leads = Vec::with_capacity(keys.len());
+    for key in keys {
+        let entry = maps[base.determine_map(&key)].get(base.hasher().hash_one(key), |entry| entry.0 == key);
+        leads.extend(entry.map(|entry| &**entry.1.get()));
+    }
+    let lines = leads.iter().flat_map(|lead| lead.chunks(CACHE_LINE));
+    black_box(lines.fold(0, |sum: u8, line| sum.wrapping_add(line[0])));
 }
 
 pub(crate) fn new_base() -> Arc<Base> {

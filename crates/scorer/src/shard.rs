@@ -305,6 +305,13 @@ impl Shard {
         std::mem::take(&mut self.work.sent)
     }
 
+    /// Says of which leads the next records are, in their order, and gives back how many of them were taken in; after so
+    /// many records is the time to say more. Their leads are fetched from memory together. Nothing else depends on it: other
+    /// records may come.
+    pub fn expect<'a>(&mut self, lead_ids: impl Iterator<Item = &'a str>) -> usize {
+        self.work.overlay.expect(&self.work.base, lead_ids)
+    }
+
     /// Moves the clock to the record's log time, fires what is due, then applies the record. `timestamp_ms` is the
     /// broker's timestamp of the record; decisions are appended to `out`.
     ///

@@ -274,6 +274,36 @@ proptest! {
     }
 
     #[test]
+    fn whatever_is_expected_changes_nothing(
+        events in events(30 * DAY_MS, 60),
+        batches in prop::collection::vec((1..20_usize, prop::collection::vec(0..5_usize, 0..40)), 20),
+    ) {
+        let steps = in_order(events);
+        let (calm, told) = run(&steps);
+        let (mut shard, mut told_too) = (story::shard(&model()), Vec::new());
+        let mut rest = steps.as_slice();
+        for (size, mut leads) in batches.into_iter().cycle() {
+            while !leads.is_empty() {
+                let ids = leads.iter().map(|lead| ["user:0", "user:1", "user:2", "user:9", ""][*lead]);
+                let taken = shard.expect(ids);
+                prop_assert!(taken > 0);
+                leads.drain(..taken);
+            }
+            let (batch, later) = rest.split_at(size.min(rest.len()));
+            for step in batch {
+                let _ = story::apply(&mut shard, step, &mut told_too);
+            }
+            shard.commit();
+            rest = later;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        prop_assert_eq!(state(&shard), state(&calm));
+        prop_assert_eq!(told_too, told);
+    }
+
+    #[test]
     fn a_restored_shard_goes_on_as_if_nothing_had_happened(events in events(30 * DAY_MS, 60), cut in 0..60_usize) {
         let steps = in_order(events);
         let (head, tail) = steps.split_at(cut.min(steps.len()));

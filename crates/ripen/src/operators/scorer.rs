@@ -9,7 +9,9 @@ use ripen_records::{
     ActivityRecord, Change, Decision, DecodeError, Switch, Tick, Topics, decode_activity, encode_activity,
     encode_decision,
 };
-use ripen_runtime::{Blocked, Changelog, Headers, Operator, OutRecord, Outbox, Outcome, Record, To, Wiring};
+use ripen_runtime::{
+    Blocked, Changelog, Headers, Operator, OutRecord, Outbox, Outcome, Record, RecordBatch, To, Wiring,
+};
 use ripen_scorer::{
     Applied, Base, Budget, OLDEST_STATE_FORMAT, Refused, STATE_FORMAT, Sent, Shard, can_switch,
 };
@@ -232,6 +234,16 @@ impl Operator for ScorerOperator {
             changelog: Some(leads.clone()),
             clocked: true,
         }
+    }
+
+    fn expect(&mut self, records: &RecordBatch, from: usize) -> usize {
+        let partition = records.get(from).partition;
+        let Some(shard) = self.shards.get_mut(&partition) else { return from + 1 };
+        let next = (from..records.len()).map(|index| records.get(index));
+        let leads = next
+            .take_while(|record| record.partition == partition)
+            .map(|record| record.key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default());
+        from + shard.expect(leads)
     }
 
     fn apply(&mut self, record: &Record<'_>, out: &mut Outbox) -> Outcome {

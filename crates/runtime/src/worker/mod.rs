@@ -354,10 +354,14 @@ impl<L: Log, O: Operator> Worker<L, O> {
     /// Applies records until the batch is empty or the transaction is full.
     fn apply(&mut self, now_ms: i64) -> bool {
         let first = self.next;
+        let mut expected = first;
         let mut cached = 0;
         let mut last_timestamp_ms = None;
         let mut holding = false;
         while self.next < self.batch.len() && !self.full {
+            if self.next >= expected {
+                expected = self.operator.expect(&self.batch, self.next);
+            }
             let record = self.batch.get(self.next);
             let Some(index) = find(&self.partitions, cached, record.topic, record.partition) else {
                 self.next += 1;

@@ -6,9 +6,11 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of this module")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ripen_runtime::{Blocked, Changelog, Headers, Operator, OutRecord, Outbox, Outcome, Record, To, Wiring};
+use ripen_runtime::{
+    Blocked, Changelog, Headers, Operator, OutRecord, Outbox, Outcome, Record, RecordBatch, To, Wiring,
+};
 
 pub const SECOND_MS: i64 = 1_000;
 
@@ -76,6 +78,12 @@ pub struct Counter {
     /// Without a changelog: nothing is restored.
     pub stateless: bool,
     pub restored_with_meta: usize,
+    /// Records at once that are expected; 0: all.
+    pub expects: usize,
+    /// What is to be applied next, partitions and offsets.
+    next: VecDeque<(i32, i64)>,
+    /// Records that were applied without having been expected.
+    pub unexpected: usize,
 }
 
 impl Counter {
@@ -88,6 +96,9 @@ impl Counter {
             needs_table: false,
             stateless: false,
             restored_with_meta: 0,
+            expects: 0,
+            next: VecDeque::new(),
+            unexpected: 0,
         }
     }
 
@@ -120,7 +131,17 @@ impl Operator for Counter {
         }
     }
 
+    fn expect(&mut self, records: &RecordBatch, from: usize) -> usize {
+        let to = if self.expects == 0 { records.len() } else { records.len().min(from + self.expects) };
+        let expected = (from..to).map(|index| records.get(index));
+        self.next = expected.map(|record| (record.partition, record.offset)).collect();
+        to
+    }
+
     fn apply(&mut self, record: &Record<'_>, out: &mut Outbox) -> Outcome {
+        if self.next.pop_front() != Some((record.partition, record.offset)) {
+            self.unexpected += 1;
+        }
         let value = std::str::from_utf8(record.value.unwrap_or_default()).unwrap_or_default();
         if self.needs_table && value.starts_with("word:") && !self.words.contains(&value.as_bytes()[5..]) {
             return Outcome::Blocked(Blocked {

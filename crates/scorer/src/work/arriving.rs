@@ -76,7 +76,7 @@ impl Work {
 
     fn put_waiting(&mut self, map: usize) {
         let Work { arriving, base, alive, .. } = self;
-        let waiting = arriving.waiting[map].drain(..);
+        let waiting = &mut arriving.waiting[map];
         put_all(base, map, waiting, |before| *alive -= usize::from(layout::is_alive(before)));
     }
 }
