@@ -302,12 +302,17 @@ fn a_deadline_is_met_by_a_tick() {
     assert_eq!(contents(&topics, &topics.output), [format!("k1!{at_ms}"), "k1=1".to_owned()]);
 }
 
-#[test]
-fn a_start_waits_for_a_coordinator_that_does_not_answer() {
+fn broker_behind_a_proxy() -> (Proxy, Broker) {
     let proxy = Proxy::start(1);
     let options = BrokerOptions { proxy_port: Some(proxy.port()), ..BrokerOptions::default() };
-    let (_broker, behind) = Broker::start_with(&options);
+    let (broker, behind) = Broker::start_with(&options);
     proxy.connect_to(behind);
+    (proxy, broker)
+}
+
+#[test]
+fn a_start_waits_for_a_coordinator_that_does_not_answer() {
+    let (proxy, _broker) = broker_behind_a_proxy();
     // Longer than one call waits, which is ten seconds; what is sent again on another connection is answered.
     let mischief = Mischief::Hang(Duration::from_secs(12));
     proxy.misbehave(&[Rule { kind: Some(INIT_PRODUCER_ID), per_mille: 1_000, mischief }]);
@@ -327,13 +332,10 @@ fn a_start_waits_for_a_coordinator_that_does_not_answer() {
 
 /// A request for offsets is under way although the client has given up its connection, and comes to the broker in a later
 /// transaction of the same worker, between its own offsets and its commit. The broker, which tells producers apart by
-/// their epochs and not their transactions, must not take the older offsets for the newer transaction's.
+/// their epochs and not their transactions, must not take the older offsets for the newer transaction's. Ten seconds.
 #[test]
 fn offsets_that_come_late_are_refused() {
-    let proxy = Proxy::start(1);
-    let options = BrokerOptions { proxy_port: Some(proxy.port()), ..BrokerOptions::default() };
-    let (broker, behind) = Broker::start_with(&options);
-    proxy.connect_to(behind);
+    let (proxy, broker) = broker_behind_a_proxy();
     let direct = KafkaConfig { bootstrap: broker.bootstrap(), ..KafkaConfig::default() };
     let kafka = KafkaConfig { bootstrap: proxy.bootstrap(), ..KafkaConfig::default() };
     // One is sent once more and answered, so that its transaction is committed; or none is, and it is aborted.
