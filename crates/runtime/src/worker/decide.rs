@@ -7,7 +7,7 @@ use crate::log::{Call, ErrorClass};
 pub enum Action {
     /// The same call once more, after a pause.
     Repeat,
-    /// Abort the transaction, drop the stage, apply the retained batch again.
+    /// Abort the transaction and replace the producer, drop the stage, apply the retained batch again.
     AbortAndRerun,
     /// Replace the producer, which fences whatever is still under way, then look in the group's committed
     /// offsets whether this transaction's marker is there: merge if so, else re-run.
