@@ -12,8 +12,9 @@ use crate::lead::{FactMark, Key, Lead, TraitValue};
 use crate::plan::Plan;
 use crate::scores::{self, Curve, Reading};
 
-/// How far from its guess the search for an instant looks first; thousandths round within seconds of it.
-const FIRST_STEP_MS: i64 = 4_000;
+/// How far from its guess the search for an instant looks first, and how much further each time: most guesses are right.
+const FIRST_STEP_MS: i64 = 1;
+const STEP_FACTOR: i64 = 16;
 
 /// No change by itself, ever.
 pub(crate) const NEVER_CHANGES: i64 = i64::MAX;
@@ -263,12 +264,7 @@ impl<'a> View<'a> {
             one_way.then(|| Curve::new(self.plan, self.lead, score, self.now.bonus_milli(score)))
         };
         let mut curves: Vec<Option<Curve<'_>>> = terms.iter().map(curve).collect();
-        let guess_ms = match (curves.as_mut_slice(), terms) {
-            // Rounded values meet the constant half a thousandth before it.
-            ([Some(curve)], [(_, weight)]) => curve.meets_ms(self.at_ms, nano as f64 / *weight as f64 - 0.5),
-            _ => self.guess_ms(terms, nano),
-        };
-        let mut certain_until = |to_ms: i64| {
+        let certain_until = |curves: &mut [Option<Curve<'_>>], to_ms: i64| {
             is_certain(&mut |term, score| match &mut curves[term] {
                 Some(curve) => {
                     let (now, then) = (self.now.milli[score.ix()], curve.milli_at(to_ms));
@@ -282,9 +278,16 @@ impl<'a> View<'a> {
         let settled_ms = settled_ms.unwrap_or(i64::MIN);
         // What lies behind the next bonus is looked for once it is there.
         let settled_ms = settled_ms.min(bonuses_ms);
-        if settled_ms <= self.at_ms || certain_until(settled_ms) {
+        if settled_ms <= self.at_ms || certain_until(&mut curves, settled_ms) {
             return Outlook { truth, next_ms: bonuses_ms };
         }
+        let guess_ms = match (curves.as_mut_slice(), terms) {
+            ([Some(curve)], [(_, weight)]) => {
+                curve.meets_ms(self.at_ms, lower_side_milli(comparison, *weight, nano))
+            }
+            _ => self.guess_ms(terms, nano),
+        };
+        let mut certain_until = |to_ms: i64| certain_until(&mut curves, to_ms);
         let next_ms = first_uncertain(self.at_ms, settled_ms, guess_ms, &mut certain_until);
         Outlook { truth, next_ms: next_ms.min(bonuses_ms) }
     }
@@ -312,6 +315,20 @@ impl<'a> View<'a> {
         // Whatever a float makes of it, the search keeps within its ends.
         octaves.is_finite().then(|| self.at_ms.saturating_add((octaves * half_life_ms as f64) as i64))
     }
+}
+
+/// The largest value of a score that lies on the lower side of where `weight · score` and a constant change places.
+fn lower_side_milli(comparison: Comparison, weight: i64, nano: i128) -> i64 {
+    let weight_nano = i128::from(weight);
+    let at_constant_too = match comparison {
+        Comparison::Less | Comparison::GreaterOrEqual => weight < 0,
+        Comparison::LessOrEqual | Comparison::Greater => weight > 0,
+        Comparison::Equal | Comparison::NotEqual => true,
+    };
+    let below = nano.div_euclid(weight_nano) - i128::from(weight < 0 && nano.rem_euclid(weight_nano) != 0);
+    let is_there = nano.rem_euclid(weight_nano) == 0;
+    let milli = if is_there && !at_constant_too { below - 1 } else { below };
+    milli.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
 }
 
 /// The range of a weighted sum of scores, given the range of each.
@@ -353,7 +370,7 @@ fn first_uncertain(
             if certain != up || at_ms <= sure || at_ms >= unsure {
                 break;
             }
-            step_ms = step_ms.saturating_mul(4);
+            step_ms = step_ms.saturating_mul(STEP_FACTOR);
         }
     }
     while unsure - sure > 1 {
@@ -365,4 +382,31 @@ fn first_uncertain(
         }
     }
     unsure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constant_lies_between_two_values_of_a_score() {
+        let check = |comparison, weight, nano, expect| {
+            assert_eq!(
+                lower_side_milli(comparison, weight, nano),
+                expect,
+                "{weight} · score {comparison:?} {nano}"
+            );
+        };
+        for (comparison, up, down) in [
+            (Comparison::Less, 19_999, -20_000),
+            (Comparison::GreaterOrEqual, 19_999, -20_000),
+            (Comparison::LessOrEqual, 20_000, -20_001),
+            (Comparison::Greater, 20_000, -20_001),
+        ] {
+            check(comparison, 1_000, 20_000_000, up);
+            check(comparison, -1_000, 20_000_000, down);
+            check(comparison, 3_000, 20_000_000, 6_666);
+            check(comparison, -3_000, 20_000_000, -6_667);
+        }
+    }
 }

@@ -134,10 +134,12 @@ pub(crate) struct Curve<'a> {
     /// By group, in the octave that was read last.
     sums: Vec<i128>,
     octave: Option<i64>,
+    /// Room for the groups that move.
+    moving: Vec<f64>,
 }
 
-/// Steps of [`Curve::meets_ms`]: each one is exact until a cap takes hold or an octave ends.
-const MEETING_STEPS: u32 = 4;
+/// Steps of [`Curve::meets_ms`]: each one is exact until a cap lets go or an octave ends.
+const MEETING_STEPS: u32 = 6;
 
 impl<'a> Curve<'a> {
     pub(crate) fn new(plan: &'a Plan, lead: &'a Lead, score: ScoreIx, bonus_milli: i64) -> Curve<'a> {
@@ -155,6 +157,7 @@ impl<'a> Curve<'a> {
             constant_milli: fits_milli(plan, lead, score.ix()) + bonus_milli,
             sums: vec![0; groups.len()],
             octave: None,
+            moving: Vec::with_capacity(groups.len()),
         }
     }
 
@@ -168,29 +171,34 @@ impl<'a> Curve<'a> {
         (grouped + self.constant_milli).clamp(definition.min_milli, definition.max_milli)
     }
 
-    /// About when the score meets a value, if it falls there by itself: a place to begin a search at, never its
-    /// answer, since floats take part.
-    pub(crate) fn meets_ms(&mut self, from_ms: i64, milli: f64) -> Option<i64> {
+    /// About when the score has come down to a value, or has risen beyond it, by itself: a place to begin a search at,
+    /// never its answer, since floats take part.
+    pub(crate) fn meets_ms(&mut self, from_ms: i64, milli: i64) -> Option<i64> {
         let half_life_ms = self.plan.model.scores[self.score.ix()].half_life_ms? as f64;
         let mut at_ms = from_ms;
         for _ in 0..MEETING_STEPS {
             let decay = self.enter(at_ms);
-            let (mut falling, mut still) = (0.0, self.constant_milli as f64);
+            self.moving.clear();
+            let (mut still_milli, mut let_go) = (self.constant_milli, f64::INFINITY);
             for (&group, &sum) in self.plan.score_groups[self.score.ix()].iter().zip(&self.sums) {
                 let scaled = decay.scaled(sum);
-                let rounded = evidence::round(scaled);
-                match capped(self.plan, group, rounded) {
-                    all if all == rounded => falling += scaled as f64 / SCALE,
-                    cap => still += cap as f64,
+                let points = scaled as f64 / SCALE;
+                match evidence::round(scaled) {
+                    _ if scaled == 0 => {}
+                    all if capped(self.plan, group, all) == all => self.moving.push(points),
+                    all => {
+                        let cap = capped(self.plan, group, all);
+                        still_milli += cap;
+                        let_go = let_go.min((points / cap as f64).log2());
+                    }
                 }
             }
-            let octaves = (falling / (milli - still)).log2();
-            if !octaves.is_finite() {
-                return None;
-            }
+            let octaves = octaves_until(&self.moving, (milli - still_milli) as f64);
+            // What caps hold up moves once the first of them lets go.
+            let octaves = octaves.or_else(|| let_go.is_finite().then_some(let_go))?;
             let step_ms = (octaves * half_life_ms) as i64;
             at_ms = at_ms.saturating_add(step_ms);
-            if step_ms == 0 {
+            if step_ms.abs() <= 1 {
                 break;
             }
         }
@@ -209,6 +217,28 @@ impl<'a> Curve<'a> {
         }
         decay
     }
+}
+
+/// Octaves until groups with so many points, each rounded by itself, come down to `milli` in all, or rise beyond it.
+fn octaves_until(points: &[f64], milli: f64) -> Option<f64> {
+    let whole: f64 = points.iter().sum();
+    let left = if points.len() == 1 || whole < 0.0 {
+        (milli + 0.5) / whole
+    } else {
+        // From where the sum is certain to be larger, whatever rounds up or down, from edge to edge.
+        let mut left = (milli + 0.5 + points.len() as f64 / 2.0) / whole;
+        for _ in 0..=points.len() {
+            let rounded = |points: &f64| (points * left + 0.5).ceil() - 1.0;
+            if points.iter().map(rounded).sum::<f64>() <= milli {
+                break;
+            }
+            let edge = points.iter().map(|points| (rounded(points) - 0.5) / points);
+            left = edge.fold(f64::NEG_INFINITY, f64::max);
+        }
+        left
+    };
+    let octaves = -left.log2();
+    octaves.is_finite().then_some(octaves)
 }
 
 /// A thousandth in scaled evidence.
@@ -409,6 +439,43 @@ mod tests {
                         "{weight} at {at_ms}, score {score}"
                     );
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_search_begins_where_the_score_meets_the_value() {
+        let text = "apiVersion: ripen/v1\nmodel: {id: m, version: 1}\n\
+             scores: {a: {half_life: 7d}}\n\
+             groups: {some: {score: a, max: 30}, other: {score: a, max: 1000}}\n\
+             rules:\n  - {id: r, event: r, points: {a: 7}, group: some}\n  \
+             - {id: s, event: s, points: {a: 3}, group: other}\n  - {id: u, event: u, points: {a: 1.5}}\n\
+             stages: [{id: x, owner: o}]\n";
+        let model = ripen_model::compile("m.yaml", text).unwrap_or_else(|errors| panic!("{errors}"));
+        let plan = Plan::new(Arc::new(model));
+        let octave = |slot, k, matches: u64| Octave {
+            slot,
+            k,
+            weight: matches * evidence::UNIT + matches * 1_234_567,
+        };
+        let from_ms = 10 * 7 * 86_400_000 + 98_765;
+        // Evidence by slot; the first group is held at its cap in the second and third row.
+        for evidence in [
+            vec![octave(0, 10, 4)],
+            vec![octave(0, 10, 9)],
+            vec![octave(0, 9, 20), octave(1, 10, 3), octave(2, 8, 11)],
+            vec![octave(0, 10, 3), octave(1, 9, 5), octave(1, 10, 2), octave(2, 10, 1)],
+        ] {
+            let lead = Lead { evidence, ..Lead::default() };
+            let mut curve = Curve::new(&plan, &lead, ScoreIx(0), 0);
+            let most = curve.milli_at(from_ms);
+            for milli in [most - 1, 19_999, 12_345, 1_000, 3] {
+                let at_ms = curve.meets_ms(from_ms, milli).expect("it falls below every value");
+                let (before, after) = (curve.milli_at(at_ms - 2), curve.milli_at(at_ms + 2));
+                assert!(
+                    before > milli && after <= milli,
+                    "{milli} at {at_ms}: {before}, {after} in {lead:?}"
+                );
             }
         }
     }
