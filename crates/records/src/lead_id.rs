@@ -39,17 +39,15 @@ impl IdKind {
 
     /// The kind of an id `kind:value`; `None` if it is none.
     pub fn of(id: &str) -> Option<IdKind> {
-        // Their first letters tell the words apart.
-        let kind = match id.as_bytes().first()? {
-            b'c' => IdKind::Crm,
-            b'u' => IdKind::User,
-            b'e' => IdKind::Email,
-            b'p' => IdKind::Phone,
-            b'd' => IdKind::Device,
-            b'a' => IdKind::Anon,
+        Some(match id.as_bytes() {
+            [b'c', b'r', b'm', b':', ..] => IdKind::Crm,
+            [b'u', b's', b'e', b'r', b':', ..] => IdKind::User,
+            [b'e', b'm', b'a', b'i', b'l', b':', ..] => IdKind::Email,
+            [b'p', b'h', b'o', b'n', b'e', b':', ..] => IdKind::Phone,
+            [b'd', b'e', b'v', b'i', b'c', b'e', b':', ..] => IdKind::Device,
+            [b'a', b'n', b'o', b'n', b':', ..] => IdKind::Anon,
             _ => return None,
-        };
-        id.strip_prefix(kind.as_str())?.starts_with(':').then_some(kind)
+        })
     }
 
     /// The rank: 0 is the strongest; a device and a cookie are of one rank.
