@@ -54,7 +54,7 @@ pub fn clicks(leads: u32, count: usize) -> Vec<Click> {
     let clicks = traffic.map(|delivered| Click { json: delivered.line, arrival_ms: delivered.arrival_ms });
     let accepted = clicks.filter(|click| {
         let mut accepted = false;
-        read(&mut ingest, click, 0, &mut |_, _| accepted = true);
+        read(&mut ingest, click, 0, &mut |_, _, _| accepted = true);
         accepted
     });
     let clicks: Vec<Click> = accepted.take(count).collect();
@@ -89,11 +89,16 @@ pub fn shard(model: &Arc<Model>) -> Shard {
     shard
 }
 
-fn read(ingest: &mut Ingest, click: &Click, offset: i64, accept: &mut dyn FnMut(Activity<'_>, Aside<'_>)) {
+fn read(
+    ingest: &mut Ingest,
+    click: &Click,
+    offset: i64,
+    accept: &mut dyn FnMut(&ActivityRecord<'_>, &Activity<'_>, Aside<'_>),
+) {
     let source = Source { topic: "clickstream", partition: 0, offset, timestamp_ms: click.arrival_ms };
     ingest.read(Format::Segment, &source, Some(&click.json), &mut |element| {
-        if let Outcome::Accepted { activity, aside } = element.outcome {
-            accept(activity, aside);
+        if let Outcome::Accepted { activity, record, aside } = element.outcome {
+            accept(record, activity, aside);
         }
     });
 }
@@ -130,13 +135,12 @@ pub fn records(model: &Model, clicks: &[Click]) -> Vec<Keyed> {
     };
     for batch in clicks.chunks(BATCH) {
         for (offset, click) in batch.iter().enumerate() {
-            read(&mut ingest, click, offset as i64, &mut |activity, aside| {
-                for link in links(&activity, &aside).filter(|link| recent_links.is_new(link)) {
+            read(&mut ingest, click, offset as i64, &mut |record, activity, aside| {
+                for link in links(activity, &aside).filter(|link| recent_links.is_new(link)) {
                     let child = link.a.to_string();
                     put(&child, &ActivityRecord::Link(link), click.arrival_ms);
                 }
-                let record = ActivityRecord::Activity(activity);
-                put(lead_of(&record), &record, click.arrival_ms);
+                put(&activity.ids[0], record, click.arrival_ms);
             });
         }
         recent_links.commit();
@@ -184,31 +188,30 @@ impl Hot {
     /// Only reads the clicks, as ingest does.
     pub fn read_only(&mut self, clicks: &[Click]) {
         for (offset, click) in clicks.iter().enumerate() {
-            read(&mut self.ingest, click, offset as i64, &mut |activity, _| {
-                black_box(&activity);
+            read(&mut self.ingest, click, offset as i64, &mut |_, activity, _| {
+                black_box(activity);
             });
         }
     }
 
     fn click(&mut self, click: &Click, offset: i64, rekeyed: bool) {
         let Hot { ingest, shard, recent_links, decisions, encoded, decided, .. } = self;
-        read(ingest, click, offset, &mut |activity, aside| {
-            for link in links(&activity, &aside) {
+        read(ingest, click, offset, &mut |record, activity, aside| {
+            for link in links(activity, &aside) {
                 if recent_links.is_new(&link) {
                     let child = link.a.to_string();
                     apply(shard, &child, &ActivityRecord::Link(link), click.arrival_ms, decisions);
                 }
             }
-            let record = ActivityRecord::Activity(activity);
             decisions.clear();
             let mut budget = Budget::new(10_000);
             let applied = if rekeyed {
                 encoded.clear();
-                encode_activity(&record, encoded).expect("it fits its schema");
+                encode_activity(record, encoded).expect("it fits its schema");
                 let record = decode_activity(encoded).expect("just written");
                 shard.apply(lead_of(&record), &record, click.arrival_ms, &mut budget, decisions)
             } else {
-                shard.apply(lead_of(&record), &record, click.arrival_ms, &mut budget, decisions)
+                shard.apply(&activity.ids[0], record, click.arrival_ms, &mut budget, decisions)
             };
             assert!(!matches!(applied, Ok(Applied::More) | Err(_)), "{applied:?}");
             *decided += decisions.len();

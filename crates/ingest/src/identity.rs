@@ -81,6 +81,11 @@ pub(crate) enum NoId {
 }
 
 impl Ids {
+    /// No ids yet; they are collected in an empty list.
+    pub(crate) fn in_room(room: Vec<LeadId>) -> Ids {
+        Ids { ids: room, ..Ids::default() }
+    }
+
     /// Adds an id as the tracker wrote it. One that looks like an e-mail address is one, whatever its field.
     pub(crate) fn add(&mut self, kind: IdKind, text: &str, addresses: Addresses) {
         if is_illegal_id(text) {

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use ripen_records::{ActivityRecord, LeadId, Text};
 use serde_json::error::Category;
 
 use crate::bots::Bots;
@@ -14,6 +15,7 @@ use crate::identity::{NoId, Ranked};
 use crate::json::{self, Raw, Shape};
 use crate::needed::{Needed, PageFields, Projection};
 use crate::outcome::{Aside, DeadReason, Element, FilterReason, Outcome};
+use crate::ripen::Stated;
 use crate::segment::Message;
 use crate::time::{Arrival, LastDay, Times, is_within_calendar};
 use crate::{Format, Source, ripen};
@@ -52,6 +54,8 @@ pub struct Ingest {
 struct Memory {
     bots: Bots,
     day: LastDay,
+    /// Room for the ids of a record.
+    ids: Vec<LeadId>,
 }
 
 impl Ingest {
@@ -64,7 +68,7 @@ impl Ingest {
             properties: Projection::default(),
             traits: Projection::default(),
             max_future_ms: 0,
-            memory: Memory { bots: Bots::new(), day: LastDay::default() },
+            memory: Memory { bots: Bots::new(), day: LastDay::default(), ids: Vec::new() },
         };
         ingest.set_needed(needed);
         ingest
@@ -88,7 +92,7 @@ impl Ingest {
         sink: &mut dyn FnMut(Element<'_>),
     ) {
         let read = match format {
-            Format::Segment => self.read_checked(source, value, sink),
+            Format::Segment => self.read_checked(source, value, None, sink),
             Format::Ripen => self.read_line(source, value, sink),
         };
         if let Err((reason, detail)) = read {
@@ -110,6 +114,7 @@ impl Ingest {
         &mut self,
         source: &Source<'_>,
         value: Option<&[u8]>,
+        stated: Option<&Stated>,
         sink: &mut dyn FnMut(Element<'_>),
     ) -> Result<(), Dead> {
         let value = self.bounded(value)?;
@@ -132,7 +137,7 @@ impl Ingest {
             Some(Err(error)) => return Err(unreadable(&error)),
         }
         if message.batch.is_absent() {
-            let reader = Reader { arrival: self.arrival, page: self.page, max_future_ms: self.max_future_ms };
+            let reader = Reader { stated, ..self.reader() };
             reader.finish(&mut message, text, source, &mut self.memory, &mut |outcome| {
                 sink(Element { index: None, outcome });
             });
@@ -171,13 +176,11 @@ impl Ingest {
             }
             Err(ripen::Refusal::Dead(reason, detail)) => return Err((reason, detail)),
         };
-        let (arrival, max_future_ms) = (self.arrival, self.max_future_ms);
-        self.read_checked(source, Some(stated.message.as_bytes()), &mut |mut element| {
-            if let Outcome::Accepted { activity, .. } = &mut element.outcome {
-                stated.complete(activity, arrival, source.timestamp_ms, max_future_ms);
-            }
-            sink(element);
-        })
+        self.read_checked(source, Some(stated.message.as_bytes()), Some(&stated), sink)
+    }
+
+    fn reader(&self) -> Reader<'static> {
+        Reader { arrival: self.arrival, page: self.page, max_future_ms: self.max_future_ms, stated: None }
     }
 
     fn read_batch(
@@ -198,7 +201,7 @@ impl Ingest {
         if elements.is_empty() {
             sink(Element { index: None, outcome: Outcome::Filtered(FilterReason::EmptyBatch) });
         }
-        let reader = Reader { arrival: self.arrival, page: self.page, max_future_ms: self.max_future_ms };
+        let reader = self.reader();
         for (index, element) in elements.into_iter().enumerate() {
             let index = u32::try_from(index).ok();
             let mut told = |outcome: Outcome<'_>| sink(Element { index, outcome });
@@ -218,6 +221,11 @@ impl Ingest {
     }
 }
 
+/// The room of a list for another one: collecting into one of the same size of elements happens in place.
+fn emptied<T>(ids: Vec<Text<'_>>) -> Vec<T> {
+    ids.into_iter().filter_map(|_| None).collect()
+}
+
 type Dead = (DeadReason, Cow<'static, str>);
 
 fn dead((reason, detail): Dead) -> Outcome<'static> {
@@ -235,13 +243,15 @@ fn unreadable(error: &serde_json::Error) -> Dead {
 
 /// What is left to do once a message is read.
 #[derive(Clone, Copy)]
-struct Reader {
+struct Reader<'s> {
     arrival: Arrival,
     page: PageFields,
     max_future_ms: i64,
+    /// What a line of Ripen's own says beside its message.
+    stated: Option<&'s Stated>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn finish(
         self,
         message: &mut Message<'_, '_>,
@@ -254,7 +264,7 @@ impl Reader {
             Ok(call) => call,
             Err((reason, detail)) => return told(dead((reason, detail.into()))),
         };
-        let Ranked { ids, aliases } = match message.ids(&call) {
+        let Ranked { ids, aliases } = match message.ids(&call, std::mem::take(&mut memory.ids)) {
             Ok(ranked) => ranked,
             Err(NoId::Illegal) => return told(Outcome::Filtered(FilterReason::IllegalId)),
             Err(NoId::Missing) => return told(dead((DeadReason::NoId, "no id".into()))),
@@ -275,7 +285,16 @@ impl Reader {
             group: message.group(),
             consent: message.consent(),
         };
-        let activity = message.take_activity(call, ids, moment, self.page, bytes, source);
-        told(Outcome::Accepted { activity, aside });
+        let mut activity = message.take_activity(call, ids, moment, self.page, bytes, source);
+        if let Some(stated) = self.stated {
+            stated.complete(&mut activity, self.arrival, source.timestamp_ms, self.max_future_ms);
+        }
+        let record = ActivityRecord::Activity(activity);
+        if let ActivityRecord::Activity(activity) = &record {
+            told(Outcome::Accepted { activity, record: &record, aside });
+        }
+        if let ActivityRecord::Activity(activity) = record {
+            memory.ids = emptied(activity.ids);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use ripen_records::{Activity, LeadId};
+use ripen_records::{Activity, ActivityRecord, LeadId};
 
 use crate::TimeSource;
 use crate::json::Raw;
@@ -19,12 +19,13 @@ pub struct Element<'a> {
 
 /// What became of a record.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "most are accepted; boxing them would cost an allocation each")]
 pub enum Outcome<'a> {
     /// It is an event of a lead; the lead is the first of its ids.
     Accepted {
         /// The event.
-        activity: Activity<'a>,
+        activity: &'a Activity<'a>,
+        /// The same, as it travels.
+        record: &'a ActivityRecord<'a>,
         /// What was read beside it and does not travel.
         aside: Aside<'a>,
     },

@@ -74,9 +74,9 @@ impl<'n, 'de> Message<'n, 'de> {
         Ok(Call { kind, name })
     }
 
-    /// Every legal id, highest rank first.
-    pub(crate) fn ids(&self, call: &Call<'_>) -> Result<Ranked, NoId> {
-        let mut ids = Ids::default();
+    /// Every legal id, highest rank first, in the given room.
+    pub(crate) fn ids(&self, call: &Call<'_>, room: Vec<LeadId>) -> Result<Ranked, NoId> {
+        let mut ids = Ids::in_room(room);
         let plain = [
             (IdKind::User, self.user_id),
             (IdKind::Anon, self.anonymous_id),

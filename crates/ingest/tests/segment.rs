@@ -4,7 +4,7 @@ use ripen_ingest::{
     Arrival, Element, Format, Ingest, Limits, Needed, NeededField, Outcome, PageFields, Sensitive, Source,
     links,
 };
-use ripen_records::{ActivityRecord, Text, Value};
+use ripen_records::{Text, Value};
 
 const ARRIVAL: i64 = 1_767_571_200_000; // 2026-01-05T00:00:00Z
 const SOURCE: Source<'_> = Source { topic: "clicks", partition: 3, offset: 42, timestamp_ms: ARRIVAL };
@@ -40,7 +40,7 @@ fn describe(element: &Element<'_>) -> String {
         Outcome::Filtered(reason) => format!("filtered {}", reason.as_str()),
         Outcome::Tick { .. } | Outcome::Link { .. } => "no activity".to_owned(),
         Outcome::DeadLetter { reason, detail } => format!("dead {}: {detail}", reason.as_str()),
-        Outcome::Accepted { activity, aside } => {
+        Outcome::Accepted { activity, aside, .. } => {
             let mut parts = vec![format!("name={}", activity.name.as_str())];
             let joined = links(activity, aside)
                 .map(|link| format!("{}>{}{}", &*link.a, &*link.b, if link.explicit { "!" } else { "" }));
@@ -535,10 +535,10 @@ mod properties {
         let (mut told, mut bytes) = (0, Vec::new());
         ingest().read(Format::Segment, &SOURCE, Some(value), &mut |element| {
             told += 1;
-            if let Outcome::Accepted { activity, .. } = element.outcome {
+            if let Outcome::Accepted { activity, record, .. } = element.outcome {
                 assert!(activity.t_ms <= activity.arrival_ms);
                 assert!(!activity.ids.is_empty());
-                ripen_records::encode_activity(&ActivityRecord::Activity(activity), &mut bytes).unwrap();
+                ripen_records::encode_activity(record, &mut bytes).unwrap();
             }
         });
         (told, bytes)

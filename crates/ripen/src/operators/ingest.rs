@@ -94,10 +94,10 @@ impl Operator for IngestOperator {
         let Self { topics, ingest, recent_links, counts, encoded, latest_ms, .. } = self;
         let mut dead = Dead::default();
         ingest.read(format, &source, record.value, &mut |element: Element<'_>| match element.outcome {
-            ripen_ingest::Outcome::Accepted { activity, aside } => {
+            ripen_ingest::Outcome::Accepted { activity, record, aside } => {
                 *latest_ms = activity.arrival_ms.max(*latest_ms);
-                write_links(topics, &activity, &aside, recent_links, encoded, out);
-                match write_activity(topics, activity, encoded, out) {
+                write_links(topics, activity, &aside, recent_links, encoded, out);
+                match write_activity(topics, activity, record, encoded, out) {
                     Ok(()) => counts.add("accepted"),
                     Err(bytes) => {
                         counts.add_dead_letter(DeadReason::TooLarge.as_str());
@@ -204,26 +204,24 @@ fn write_link(topics: &Topics, link: Link<'_>, encoded: &mut Vec<u8>, out: &mut 
 /// size.
 fn write_activity(
     topics: &Topics,
-    activity: Activity<'_>,
+    activity: &Activity<'_>,
+    record: &ActivityRecord<'_>,
     encoded: &mut Vec<u8>,
     out: &mut Outbox,
 ) -> Result<(), usize> {
-    let lead = activity.ids[0].clone();
-    let arrival_ms = activity.arrival_ms;
     encoded.clear();
-    encode_activity(&ActivityRecord::Activity(activity), encoded)
-        .expect("an activity of our own fits its schema");
+    encode_activity(record, encoded).expect("an activity of our own fits its schema");
     if encoded.len() > ACTIVITY_BYTES {
         return Err(encoded.len());
     }
     out.push(&OutRecord {
         topic: &topics.activities,
         to: To::Key,
-        key: Some(lead.as_bytes()),
+        key: Some(activity.ids[0].as_bytes()),
         value: Some(encoded),
         headers: Headers::EMPTY,
         // The broker overwrites it (`LogAppendTime`); over a log of its own it is the clock.
-        timestamp_ms: Some(arrival_ms),
+        timestamp_ms: Some(activity.arrival_ms),
     });
     Ok(())
 }

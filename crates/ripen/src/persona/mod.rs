@@ -115,9 +115,8 @@ impl<'m> Rehearsal<'m> {
         let mut refused = Ok(());
         ingest.read(Format::Ripen, &source, Some(line.as_bytes()), &mut |element: Element<'_>| {
             let dropped = match element.outcome {
-                Outcome::Accepted { activity, .. } => {
-                    let record = ActivityRecord::Activity(activity);
-                    match shard.apply(LEAD, &record, at_ms, &mut Budget::new(u32::MAX), &mut run.decisions) {
+                Outcome::Accepted { record, .. } => {
+                    match shard.apply(LEAD, record, at_ms, &mut Budget::new(u32::MAX), &mut run.decisions) {
                         Ok(Applied::Filtered(reason)) => reason.as_str().to_owned(),
                         Ok(_) => return,
                         Err(error) => {
