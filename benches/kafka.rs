@@ -65,7 +65,7 @@ fn main() {
 /// Produces the clicks and waits until both services have committed them.
 fn feed(site: &Installation, clicks: &[Click]) {
     let now_ms = jiff::Timestamp::now().as_millisecond();
-    site.produce(clicks.iter().map(|click| ("", click.json.clone(), now_ms)));
+    site.produce(clicks.iter().map(|click| ("", click.json.to_vec(), now_ms)));
     site.wait_until_at_end("ingest", &site.source);
     site.wait_until_at_end("scorer", &site.topics.activities);
 }

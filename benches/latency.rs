@@ -156,7 +156,7 @@ fn largest_rate(clicks: &[Click]) -> f64 {
 /// Produces the clicks and waits until both services have committed them.
 fn feed(site: &Installation, clicks: &[Click]) {
     let now_ms = jiff::Timestamp::now().as_millisecond();
-    site.produce(clicks.iter().map(|click| ("", click.json.clone(), now_ms)));
+    site.produce(clicks.iter().map(|click| ("", click.json.to_vec(), now_ms)));
     site.wait_until_at_end("ingest", &site.source);
     site.wait_until_at_end("scorer", &site.topics.activities);
 }
@@ -243,7 +243,7 @@ fn load(
         let due = (began.elapsed().as_secs_f64() * rate) as usize;
         for number in next..due {
             let (round, click) = (number / clicks.len(), &clicks[number % clicks.len()]);
-            json.clone_from(&click.json);
+            click.json.clone_into(&mut json);
             if round > 0 {
                 rename(&mut json, round);
             }

@@ -89,7 +89,7 @@ fn score_naively(clicks: &[Click]) -> Run {
     let (mut decided, mut written_bytes, mut writing) = (0, 0, Duration::ZERO);
     let event_ns = ns_per_item(EVENTS, || {
         for batch in clicks.chunks(BATCH) {
-            let told = batch.iter().flat_map(|click| plain.score(&click.json, click.arrival_ms));
+            let told = batch.iter().flat_map(|click| plain.score(click.json, click.arrival_ms));
             decided +=
                 told.filter(|change| change.from != change.to && change.explanation.is_object()).count();
             let before = cpu();

@@ -42,24 +42,36 @@ pub fn patient_model() -> String {
 }
 
 /// One JSON record and its arrival.
+#[derive(Clone, Copy)]
 pub struct Click {
-    pub json: Vec<u8>,
+    pub json: &'static [u8],
     pub arrival_ms: i64,
 }
 
-/// At least `count` events of the dealer's month that ingest accepts, in order of arrival; the same every time.
+/// So many events of the dealer's month that ingest accepts, in order of arrival; the same every time. They lie one
+/// behind the other, as the records of a poll do.
 pub fn clicks(leads: u32, count: usize) -> Vec<Click> {
     let mut ingest = ingest(&model());
-    let traffic = Traffic::new(1, leads, 30);
-    let clicks = traffic.map(|delivered| Click { json: delivered.line, arrival_ms: delivered.arrival_ms });
-    let accepted = clicks.filter(|click| {
+    let (mut texts, mut clicks) = (Vec::new(), Vec::new());
+    for delivered in Traffic::new(1, leads, 30) {
         let mut accepted = false;
-        read(&mut ingest, click, 0, &mut |_, _, _| accepted = true);
-        accepted
-    });
-    let clicks: Vec<Click> = accepted.take(count).collect();
+        read(&mut ingest, &delivered.line, delivered.arrival_ms, 0, &mut |_, _, _| accepted = true);
+        if accepted {
+            texts.extend(&delivered.line);
+            clicks.push((delivered.line.len(), delivered.arrival_ms));
+        }
+        if clicks.len() == count {
+            break;
+        }
+    }
     assert_eq!(clicks.len(), count, "more leads are needed");
-    clicks
+    let mut rest: &'static [u8] = texts.leak();
+    let in_turn = clicks.into_iter().map(|(bytes, arrival_ms)| {
+        let (json, behind) = rest.split_at(bytes);
+        rest = behind;
+        Click { json, arrival_ms }
+    });
+    in_turn.collect()
 }
 
 pub fn ingest(model: &Model) -> Ingest {
@@ -91,12 +103,13 @@ pub fn shard(model: &Arc<Model>) -> Shard {
 
 fn read(
     ingest: &mut Ingest,
-    click: &Click,
+    json: &[u8],
+    arrival_ms: i64,
     offset: i64,
     accept: &mut dyn FnMut(&ActivityRecord<'_>, &Activity<'_>, Aside<'_>),
 ) {
-    let source = Source { topic: "clickstream", partition: 0, offset, timestamp_ms: click.arrival_ms };
-    ingest.read(Format::Segment, &source, Some(&click.json), &mut |element| {
+    let source = Source { topic: "clickstream", partition: 0, offset, timestamp_ms: arrival_ms };
+    ingest.read(Format::Segment, &source, Some(json), &mut |element| {
         if let Outcome::Accepted { activity, record, aside } = element.outcome {
             accept(record, activity, aside);
         }
@@ -114,7 +127,7 @@ fn lead_of<'a>(record: &'a ActivityRecord<'_>) -> &'a str {
 /// Reads the clicks into trees of values, as one who knows nothing of them would.
 pub fn parse(clicks: &[Click]) {
     for click in clicks {
-        black_box(serde_json::from_slice::<serde_json::Value>(&click.json).is_ok());
+        black_box(serde_json::from_slice::<serde_json::Value>(click.json).is_ok());
     }
 }
 
@@ -135,7 +148,7 @@ pub fn records(model: &Model, clicks: &[Click]) -> Vec<Keyed> {
     };
     for batch in clicks.chunks(BATCH) {
         for (offset, click) in batch.iter().enumerate() {
-            read(&mut ingest, click, offset as i64, &mut |record, activity, aside| {
+            read(&mut ingest, click.json, click.arrival_ms, offset as i64, &mut |record, activity, aside| {
                 for link in links(activity, &aside).filter(|link| recent_links.is_new(link)) {
                     let child = link.a.to_string();
                     put(&child, &ActivityRecord::Link(link), click.arrival_ms);
@@ -188,7 +201,7 @@ impl Hot {
     /// Only reads the clicks, as ingest does.
     pub fn read_only(&mut self, clicks: &[Click]) {
         for (offset, click) in clicks.iter().enumerate() {
-            read(&mut self.ingest, click, offset as i64, &mut |_, activity, _| {
+            read(&mut self.ingest, click.json, click.arrival_ms, offset as i64, &mut |_, activity, _| {
                 black_box(activity);
             });
         }
@@ -196,7 +209,7 @@ impl Hot {
 
     fn click(&mut self, click: &Click, offset: i64, rekeyed: bool) {
         let Hot { ingest, shard, recent_links, decisions, encoded, decided, .. } = self;
-        read(ingest, click, offset, &mut |record, activity, aside| {
+        read(ingest, click.json, click.arrival_ms, offset, &mut |record, activity, aside| {
             for link in links(activity, &aside) {
                 if recent_links.is_new(&link) {
                     let child = link.a.to_string();
