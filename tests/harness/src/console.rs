@@ -8,8 +8,10 @@ use crate::jars::java_tool;
 const COLUMN_END: &str = "\u{1f}";
 const HEADER_END: &str = "\u{1e}";
 const RECORD_END: &str = "\u{1d}\n";
-/// What the JVM needs to start and end, on top of the time spent waiting for records.
+/// What the JVM needs to start and end.
 const JVM_ALLOWANCE: Duration = Duration::from_secs(60);
+/// What it may take to print a topic of a long run on a busy machine: cut off, it would end within a record.
+const PRINTING_LIMIT: Duration = Duration::from_secs(600);
 
 /// What one run of the console consumer reads: from the beginning of the topic, committed records only.
 #[derive(Debug, Clone)]
@@ -106,8 +108,7 @@ fn consume(bootstrap: &str, topic: &str, run: &ConsoleRun, formatting: &[String]
     for property in properties.iter().chain(formatting) {
         args.extend(["--property", property]);
     }
-    // Each record may come just before the idle limit ends, but no test reads that slowly.
-    let limit = run.idle_limit * 4 + JVM_ALLOWANCE;
+    let limit = run.idle_limit + JVM_ALLOWANCE + PRINTING_LIMIT;
     let output = java_tool("org.apache.kafka.tools.consumer.ConsoleConsumer", &args, limit);
     let text = String::from_utf8_lossy(&output.stdout);
     let records = text.split_terminator(RECORD_END).map(|line| {
