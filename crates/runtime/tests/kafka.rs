@@ -264,6 +264,40 @@ fn a_member_that_owes_the_group_an_answer_can_be_closed() {
 }
 
 #[test]
+fn partitions_that_a_death_in_a_rebalance_leaves_to_nobody_find_an_owner() {
+    let topics = made("ownerless");
+    let mut a = KafkaLog::connect(&kafka(), &identity(&topics, "a")).unwrap();
+    assert!(matches!(event(&mut a, || ()), GroupEvent::Assigned(_)));
+    let mut b = KafkaLog::connect(&kafka(), &identity(&topics, "b")).unwrap();
+    let nothing = PollLimits { records: 0, bytes: 0 };
+    let joining = || b.poll(&mut RecordBatch::new(), nothing, &[]).unwrap();
+    assert!(matches!(event(&mut a, joining), GroupEvent::Revoked(_)), "which dies with it");
+    drop(a);
+    // The group lets it in again with what it was to keep, and moves nothing more.
+    let a = KafkaLog::connect(&kafka(), &identity(&topics, "a")).unwrap();
+    let mut members = [(a, Vec::new()), (b, Vec::new())];
+    let deadline = Instant::now() + 2 * LIMIT;
+    while members.iter().map(|(_, owned)| owned.len()).sum::<usize>() < PARTITIONS as usize {
+        assert!(Instant::now() < deadline, "somebody owns {:?} only", members.map(|(_, owned)| owned));
+        for (log, owned) in &mut members {
+            log.poll(&mut RecordBatch::new(), nothing, &[]).unwrap();
+            match log.next_event() {
+                Some(GroupEvent::Assigned(partitions)) => owned.extend(partitions),
+                Some(GroupEvent::Revoked(partitions) | GroupEvent::Lost(partitions)) => {
+                    owned.retain(|at| !partitions.contains(at));
+                    log.release(&partitions).unwrap();
+                }
+                None => log.wait(Duration::from_millis(20)),
+            }
+        }
+    }
+    let mut owned = members.map(|(_, owned)| owned).concat();
+    owned.sort_unstable();
+    owned.dedup();
+    assert_eq!(owned.len(), PARTITIONS as usize, "{owned:?}");
+}
+
+#[test]
 fn partitions_with_a_backlog_take_turns() {
     let topics = made("turns");
     let keys: Vec<u8> = (0..=255).cycle().take(4_000).collect();

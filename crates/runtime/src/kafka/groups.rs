@@ -9,7 +9,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::admin;
 use super::client::Quiet;
 use super::errors::classify;
-use super::{KafkaConfig, created};
+use super::{KafkaConfig, created, partition_count};
 use crate::log::{Call, ErrorClass, LogError};
 use crate::record::TopicPartition;
 
@@ -26,6 +26,56 @@ pub fn members(config: &KafkaConfig, group: &str) -> Result<usize, LogError> {
     let list = consumer.client().fetch_group_list(Some(group), REQUEST_TIMEOUT);
     let list = list.map_err(|error| classify(Call::Metadata, &error))?;
     Ok(list.groups().iter().filter(|found| found.name() == group).map(|found| found.members().len()).sum())
+}
+
+/// The partitions of these topics that no member of a group has; `None` while the group is giving them away, and where
+/// one of the topics does not exist.
+pub(super) fn ownerless(
+    config: &KafkaConfig,
+    group: &str,
+    topics: &[String],
+) -> Result<Option<Vec<TopicPartition>>, LogError> {
+    let consumer = consumer(config, group)?;
+    let list = consumer.client().fetch_group_list(Some(group), REQUEST_TIMEOUT);
+    let list = list.map_err(|error| classify(Call::Metadata, &error))?;
+    let stable = list.groups().iter().find(|found| found.name() == group && found.state() == "Stable");
+    let Some(stable) = stable else { return Ok(None) };
+    let mut ownerless = Vec::new();
+    for topic in topics {
+        let Some(count) = partition_count(&consumer, topic)? else { return Ok(None) };
+        ownerless.extend((0..count).map(|partition| TopicPartition::new(topic.as_str(), partition)));
+    }
+    for member in stable.members() {
+        let Some(assigned) = assigned(member.assignment().unwrap_or_default()) else { return Ok(None) };
+        ownerless.retain(|at| !assigned.contains(at));
+    }
+    Ok(Some(ownerless))
+}
+
+/// The partitions in a member's assignment (`ConsumerProtocolAssignment` of Kafka's protocol: a version, then each topic
+/// with its partitions); `None` for bytes that are no such thing.
+fn assigned(bytes: &[u8]) -> Option<Vec<TopicPartition>> {
+    let mut assigned = Vec::new();
+    if bytes.is_empty() {
+        return Some(assigned);
+    }
+    let mut rest = bytes.get(2..)?;
+    for _ in 0..int(&mut rest)? {
+        let (len, name) = rest.split_first_chunk()?;
+        let (name, after) = name.split_at_checked(usize::try_from(i16::from_be_bytes(*len)).ok()?)?;
+        let topic = std::str::from_utf8(name).ok()?;
+        rest = after;
+        for _ in 0..int(&mut rest)? {
+            assigned.push(TopicPartition::new(topic, int(&mut rest)?));
+        }
+    }
+    Some(assigned)
+}
+
+fn int(rest: &mut &[u8]) -> Option<i32> {
+    let (bytes, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(i32::from_be_bytes(*bytes))
 }
 
 /// The group's committed offsets; `None` where there is none.
@@ -89,4 +139,24 @@ fn consumer(config: &KafkaConfig, group: &str) -> Result<BaseConsumer<Quiet>, Lo
     let mut client = config.base();
     client.set("group.id", group).set("enable.auto.commit", "false");
     created(client.create_with_context(Quiet::default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_assignment_is_read_whole_or_not_at_all() {
+        let mut bytes = vec![0, 3, 0, 0, 0, 2, 0, 2];
+        bytes.extend(b"in");
+        bytes.extend([0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 1, 1, 0, 1]);
+        bytes.extend(b"b");
+        bytes.extend([0, 0, 0, 0]);
+        let expected = vec![TopicPartition::new("in", 0), TopicPartition::new("in", 257)];
+        assert_eq!(assigned(&[bytes.as_slice(), &[0, 0, 0, 1, 9]].concat()), Some(expected));
+        assert_eq!(assigned(&[]), Some(Vec::new()));
+        for end in 1..bytes.len() {
+            assert_eq!(assigned(&bytes[..end]), None, "{end}");
+        }
+    }
 }

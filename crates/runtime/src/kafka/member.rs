@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
@@ -12,15 +12,25 @@ use tracing::{debug, warn};
 
 use super::client::{Bell, MemberContext, Quiet, Rebalance};
 use super::errors::{Passing, classify, fatal_class};
+use super::lookout::Lookout;
 use super::native::{PartitionQueue, Took};
 use super::{KafkaConfig, MemberConfig, REQUEST_TIMEOUT, created, watermarks};
 use crate::log::{Call, CommittedOffset, ErrorClass, GroupEvent, LogError, PollLimits};
 use crate::record::{RecordBatch, TopicPartition};
 
+/// For how long a member stays away that has left the group and let go of its partitions: until the client has told
+/// the group. One that subscribes before does not leave.
+const AWAY: Duration = Duration::from_secs(1);
+
 pub(super) struct Member {
     consumer: Arc<BaseConsumer<MemberContext>>,
     bell: Arc<Bell>,
-    headerless: Vec<String>,
+    config: KafkaConfig,
+    identity: MemberConfig,
+    /// From the first assignment on.
+    lookout: Option<Lookout>,
+    /// Has left the group, or let go of its partitions thereupon.
+    away_since: Option<Instant>,
     owned: Vec<Owned>,
     /// Where the next poll begins, so that no partition starves.
     turn: usize,
@@ -72,19 +82,40 @@ impl Member {
             created(client.create_with_context(MemberContext::default()))?;
         let ringing = Arc::clone(bell);
         consumer.set_nonempty_callback(move || ringing.ring());
-        if !identity.inputs.is_empty() {
-            let inputs: Vec<&str> = identity.inputs.iter().map(String::as_str).collect();
-            consumer.subscribe(&inputs).map_err(|error| classify(Call::Assign, &error))?;
-        }
-        Ok(Member {
+        let member = Member {
             consumer: Arc::new(consumer),
             bell: Arc::clone(bell),
-            headerless: identity.headerless.clone(),
+            config: config.clone(),
+            identity: identity.clone(),
+            lookout: None,
+            away_since: None,
             owned: Vec::new(),
             turn: 0,
             refused: None,
             passing: Passing::default(),
-        })
+        };
+        if !identity.inputs.is_empty() {
+            member.subscribe()?;
+        }
+        Ok(member)
+    }
+
+    fn subscribe(&self) -> Result<(), LogError> {
+        let inputs: Vec<&str> = self.identity.inputs.iter().map(String::as_str).collect();
+        self.consumer.subscribe(&inputs).map_err(|error| classify(Call::Assign, &error))
+    }
+
+    /// Leaves the group if it has given partitions to nobody, and comes back once it has let go of its own.
+    fn leave_and_return(&mut self) -> Result<(), LogError> {
+        if self.lookout.as_ref().is_some_and(Lookout::has_found) && self.away_since.is_none() {
+            self.away_since = Some(Instant::now());
+            self.consumer.unsubscribe();
+        }
+        if self.owned.is_empty() && self.away_since.is_some_and(|since| since.elapsed() >= AWAY) {
+            self.subscribe()?;
+            self.away_since = None;
+        }
+        Ok(())
     }
 
     pub(super) fn poll(
@@ -97,6 +128,7 @@ impl Member {
             return Err(error);
         }
         self.serve()?;
+        self.leave_and_return()?;
         let (first_len, first_bytes) = (batch.len(), batch.bytes());
         let count = self.owned.len();
         for step in 0..count {
@@ -192,7 +224,7 @@ impl Member {
             added.map_err(|error| classify(Call::Assign, &error).at(at))?;
             // Before the assignment: a queue that is split off by the application stays so.
             let ringing = Arc::clone(&self.bell);
-            let headers = !self.headerless.iter().any(|topic| **topic == *at.topic);
+            let headers = !self.identity.headerless.iter().any(|topic| **topic == *at.topic);
             let queue = PartitionQueue::split(&self.consumer, at, headers, move || ringing.ring());
             let queue = queue.ok_or_else(|| not_assigned(at))?;
             owned.push(Owned { queue, assigned_at, started: false });
@@ -200,6 +232,9 @@ impl Member {
         self.consumer.incremental_assign(&list).map_err(|error| self.failed(Call::Assign, &error))?;
         self.owned.retain(|known| !partitions.contains(known.queue.at()));
         self.owned.extend(owned);
+        if self.lookout.is_none() {
+            self.lookout = Some(Lookout::post(&self.config, &self.identity)?);
+        }
         Ok(())
     }
 
@@ -230,6 +265,7 @@ impl Member {
         }
         self.owned.retain(|owned| !partitions.contains(owned.queue.at()));
         self.turn = 0;
+        self.away_since = self.away_since.map(|_| Instant::now());
         self.consumer.incremental_unassign(&list).map_err(|error| self.failed(Call::Assign, &error))
     }
 

@@ -21,6 +21,7 @@ pub mod admin;
 mod client;
 mod errors;
 pub mod groups;
+mod lookout;
 mod member;
 mod native;
 mod producer;
