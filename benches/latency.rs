@@ -26,7 +26,7 @@ use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use ripen_harness::{create_topic, shared_broker, topic_prefix};
-use support::{Installation, PATIENCE, wait_until_shared};
+use support::{Installation, PATIENCE, wait_until, wait_until_shared};
 
 /// Partitions of activities, leads and decisions: each that a transaction touches first is a trip to its coordinator.
 const PARTITIONS: u8 = 8;
@@ -157,8 +157,8 @@ fn largest_rate(clicks: &[Click]) -> f64 {
 fn feed(site: &Installation, clicks: &[Click]) {
     let now_ms = jiff::Timestamp::now().as_millisecond();
     site.produce(clicks.iter().map(|click| ("", click.json.to_vec(), now_ms)));
-    site.wait_until_at_end("ingest", &site.source);
-    site.wait_until_at_end("scorer", &site.topics.activities);
+    wait_until("ingest is at the end", site.end_of("ingest", &site.source));
+    wait_until("the scorer is at the end", site.end_of("scorer", &site.topics.activities));
 }
 
 struct Run {
