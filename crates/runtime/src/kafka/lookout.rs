@@ -18,8 +18,8 @@ use super::{KafkaConfig, MemberConfig, groups};
 use crate::log::{Call, ErrorClass, LogError};
 use crate::record::TopicPartition;
 
-/// Between two looks. A partition counts as left over when two in a row find it so: on its way from one member to
-/// another, each has none for a moment.
+/// Between two looks; twice as long after each time that something was found. A partition counts as left over when two
+/// looks in a row find it so: on its way from one member to another, each has none for a moment.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// A thread that looks until all partitions have owners, and ends with the member.
@@ -53,7 +53,8 @@ impl Lookout {
 
 fn look(config: &KafkaConfig, identity: &MemberConfig, found: &AtomicBool, ended: &Receiver<()>) {
     let mut before: Vec<TopicPartition> = Vec::new();
-    while ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+    let mut pause = LOOK_EVERY;
+    while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
         let now = match groups::ownerless(config, &identity.group, &identity.inputs) {
             Ok(Some(now)) if now.is_empty() => return,
             Ok(now) => now.unwrap_or_default(),
@@ -66,6 +67,7 @@ fn look(config: &KafkaConfig, identity: &MemberConfig, found: &AtomicBool, ended
             warn!(group = identity.group, %at, "partitions without an owner: leaving the group and joining again");
             found.store(true, Ordering::Relaxed);
             before.clear();
+            pause *= 2;
         } else {
             before = now;
         }
