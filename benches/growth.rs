@@ -11,6 +11,7 @@ use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::time::Instant;
 
+use hot::Drawn;
 use measure::{figure, ns_per_item, ratio, thread_cpu};
 use ripen_model::Model;
 use ripen_records::ActivityRecord;
@@ -27,15 +28,6 @@ const ACTIVITIES: usize = 3;
 const LEAD_BYTES: usize = 251;
 /// 1 November 2026.
 const START_MS: i64 = 1_793_491_200_000;
-
-/// Which leads the clicks are of.
-#[derive(Debug, Clone, Copy)]
-enum Drawn {
-    /// Each as often as any other: the cache helps least.
-    Evenly,
-    /// The n-th one as often as 1/n of the first, as visitors of a site come.
-    Zipf,
-}
 
 fn main() {
     let leads = std::env::var("RIPEN_BENCH_LEADS").map_or(LEADS, |leads| leads.parse().expect("a number"));
@@ -118,7 +110,7 @@ fn events(shard: &mut Shard, leads: usize, drawn: Drawn, round: usize) -> f64 {
     let mut seed = round as u64 + 1;
     ns_per_item(EVENTS, || {
         for first in (0..EVENTS).step_by(hot::BATCH) {
-            let drawn: Vec<usize> = (0..hot::BATCH).map(|_| draw(&mut seed, leads, drawn)).collect();
+            let drawn: Vec<usize> = (0..hot::BATCH).map(|_| hot::draw(&mut seed, leads, drawn)).collect();
             let ids: Vec<String> = drawn.iter().map(|lead| id(*lead)).collect();
             let mut expected = 0;
             for (n, (lead, id)) in drawn.iter().zip(&ids).enumerate() {
@@ -131,18 +123,6 @@ fn events(shard: &mut Shard, leads: usize, drawn: Drawn, round: usize) -> f64 {
             shard.commit();
         }
     })
-}
-
-fn draw(seed: &mut u64, leads: usize, drawn: Drawn) -> usize {
-    // SplitMix64's step and mix: the draws need no more than to be spread.
-    *seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let share = ((mixed ^ (mixed >> 27)) >> 11) as f64 / (1_u64 << 53) as f64;
-    let lead = match drawn {
-        Drawn::Evenly => share * leads as f64,
-        Drawn::Zipf => (leads as f64).powf(share) - 1.0,
-    };
-    (lead as usize).min(leads - 1)
 }
 
 fn view(shard: &mut Shard, lead: usize, id: &str, n: usize) {

@@ -12,10 +12,8 @@ mod hot;
 mod measure;
 mod raw;
 
-use std::time::{Duration, Instant};
-
 use hot::Click;
-use measure::{cpu_seconds_of, figure, nap, ratio};
+use measure::{cpu_seconds_of, figure, ratio, wait_for};
 use ripen_harness::Leash;
 use support::{Installation, PATIENCE, wait_until_shared};
 
@@ -23,7 +21,6 @@ const WARM_UP: usize = 100_000;
 const EVENTS: usize = 400_000;
 const ROUNDS: usize = 3;
 const SOURCE_PARTITIONS: i32 = 2;
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 fn main() {
     let clicks = hot::clicks(105_000, WARM_UP + EVENTS);
@@ -42,7 +39,7 @@ fn main() {
         wait_until_shared(&services[0], 1);
         wait_until_shared(&services[1], 4);
         let ends = [site.end_of("ingest", &site.source), site.end_of("scorer", &site.topics.activities)];
-        ends.iter().for_each(wait);
+        ends.iter().for_each(|ended| wait_for("the end", PATIENCE, ended));
 
         services.iter_mut().for_each(Leash::freeze);
         produce(&site, &clicks[WARM_UP..]);
@@ -50,7 +47,7 @@ fn main() {
             |services: &[Leash; 2]| services.each_ref().map(|service| cpu_seconds_of(service.pid()));
         let before = cpu_seconds(&services);
         services.iter_mut().for_each(Leash::thaw);
-        ends.iter().for_each(wait);
+        ends.iter().for_each(|ended| wait_for("the end", PATIENCE, ended));
         let after = cpu_seconds(&services);
         ingest.push((after[0] - before[0]) * 1e9 / EVENTS as f64);
         scorer.push((after[1] - before[1]) * 1e9 / EVENTS as f64);
@@ -75,13 +72,4 @@ fn main() {
 fn produce(site: &Installation, clicks: &[Click]) {
     let now_ms = jiff::Timestamp::now().as_millisecond();
     site.produce(clicks.iter().map(|click| ("", click.json.to_vec(), now_ms)));
-}
-
-/// Waits without taking the CPU from those who work.
-fn wait(ended: &impl Fn() -> bool) {
-    let start = Instant::now();
-    while !ended() {
-        assert!(start.elapsed() < PATIENCE, "not at the end within {PATIENCE:?}");
-        nap(LOOK_EVERY);
-    }
 }

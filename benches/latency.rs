@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use hot::Click;
 use measure::{cpu_seconds_of, figure, nap, quantile};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -54,10 +54,15 @@ const FIRST: usize = 10_000;
 const PLAIN_WARM_UP: usize = 1_000;
 const PLAIN: usize = 1_000;
 const PLAIN_RECORDS: i32 = 10;
+/// Between two plain transactions beside the load: few enough to be no load of their own.
+const PLAIN_EVERY: Duration = Duration::from_millis(40);
 
 fn main() {
-    let plain = plain_transactions();
-    let (plain_p50, plain_p99) = (quantile(&plain, 0.5), quantile(&plain, 0.99));
+    let plain = Arc::new(Plain::new());
+    let mut plain_ms: Vec<f64> =
+        (0..PLAIN_WARM_UP + PLAIN).map(|_| plain.transaction_ms()).skip(PLAIN_WARM_UP).collect();
+    plain_ms.sort_by(f64::total_cmp);
+    let (plain_p50, plain_p99) = (quantile(&plain_ms, 0.5), quantile(&plain_ms, 0.99));
     figure("plain_transaction_p50", "ms", &[plain_p50]);
     figure("plain_transaction_p99", "ms", &[plain_p99]);
     let clicks = Arc::new(hot::clicks(60_000, CLICKS));
@@ -74,14 +79,15 @@ fn main() {
             rate = most * share;
             println!("# {PARTITIONS} partitions; {rate:.0} of {most:.0} clicks a second");
         }
-        let run = measure(interval, rate, &clicks);
-        let plain = (interval == "auto").then_some((plain_p50, plain_p99));
-        report(&format!("latency_{name}"), &run, plain);
+        let run = measure(interval, rate, &clicks, &plain);
+        let alone = (interval == "auto").then_some((plain_p50, plain_p99));
+        report(&format!("latency_{name}"), &run, alone);
     }
 }
 
-/// Prints a run's figures, over those of a plain transaction if they are given.
-fn report(name: &str, run: &Run, plain: Option<(f64, f64)>) {
+/// Prints a run's figures, over those of a plain transaction with nothing beside it if they are given, and over those of
+/// plain transactions made meanwhile on the same loaded broker.
+fn report(name: &str, run: &Run, alone: Option<(f64, f64)>) {
     let (p50, p99) = (quantile(&run.latencies_ms, 0.5), quantile(&run.latencies_ms, 0.99));
     figure(&format!("{name}_p50"), "ms", &[p50]);
     figure(&format!("{name}_p99"), "ms", &[p99]);
@@ -89,55 +95,76 @@ fn report(name: &str, run: &Run, plain: Option<(f64, f64)>) {
     if run.clicks_per_second > 0.0 {
         figure(&format!("{name}_click"), "ns", &[run.cores * 1e9 / run.clicks_per_second]);
     }
-    if let Some((plain_p50, plain_p99)) = plain {
+    if let Some((plain_p50, plain_p99)) = alone {
         figure(&format!("{name}_p50_over_plain"), "times", &[p50 / plain_p50]);
         figure(&format!("{name}_p99_over_plain"), "times", &[p99 / plain_p99]);
+        let (beside_p50, beside_p99) = (quantile(&run.plain_ms, 0.5), quantile(&run.plain_ms, 0.99));
+        figure(&format!("{name}_plain_beside_p50"), "ms", &[beside_p50]);
+        figure(&format!("{name}_plain_beside_p99"), "ms", &[beside_p99]);
+        figure(&format!("{name}_p50_over_plain_beside"), "times", &[p50 / beside_p50]);
+        figure(&format!("{name}_p99_over_plain_beside"), "times", &[p99 / beside_p99]);
     }
 }
 
-/// Milliseconds, sorted, of transactions of ten records over the partitions and one offset, drained before the commit.
-fn plain_transactions() -> Vec<f64> {
-    let bootstrap = shared_broker().bootstrap();
-    let topic = format!("{}plain", topic_prefix("latency"));
-    create_topic(&bootstrap, &topic, u32::from(PARTITIONS), &[]);
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &bootstrap)
-        .set("group.id", &topic)
-        .create()
-        .expect("a consumer");
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", &bootstrap)
-        .set("transactional.id", &topic)
-        .set("linger.ms", "0")
-        .create()
-        .expect("a producer");
-    producer.init_transactions(PATIENCE).expect("transactions");
-    let group = consumer.group_metadata().expect("the group's metadata");
-    let mut taken_ms: Vec<f64> = (0..PLAIN_WARM_UP + PLAIN)
-        .map(|number| {
-            let began = Instant::now();
-            producer.begin_transaction().expect("begun");
-            for record in 0..PLAIN_RECORDS {
-                let record = BaseRecord::<(), _>::to(&topic)
-                    .partition(record % i32::from(PARTITIONS))
-                    .payload("0123456789");
-                producer.send(record).map_err(|(error, _)| error).expect("room");
-            }
-            while producer.in_flight_count() > 0 {
-                producer.poll(Duration::ZERO);
-                nap(Duration::from_micros(100));
-            }
-            let mut offsets = TopicPartitionList::new();
-            let offset = Offset::Offset(number as i64);
-            offsets.add_partition_offset(&topic, 0, offset).expect("a legal offset");
-            producer.send_offsets_to_transaction(&offsets, &group, PATIENCE).expect("offsets");
-            producer.commit_transaction(PATIENCE).expect("committed");
-            began.elapsed().as_secs_f64() * 1e3
-        })
-        .skip(PLAIN_WARM_UP)
-        .collect();
-    taken_ms.sort_by(f64::total_cmp);
-    taken_ms
+/// Who makes transactions of ten records over the partitions and one offset, drained before the commit.
+struct Plain {
+    topic: String,
+    producer: BaseProducer,
+    group: ConsumerGroupMetadata,
+}
+
+impl Plain {
+    fn new() -> Plain {
+        let bootstrap = shared_broker().bootstrap();
+        let topic = format!("{}plain", topic_prefix("latency"));
+        create_topic(&bootstrap, &topic, u32::from(PARTITIONS), &[]);
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &bootstrap)
+            .set("group.id", &topic)
+            .create()
+            .expect("a consumer");
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &bootstrap)
+            .set("transactional.id", &topic)
+            .set("linger.ms", "0")
+            .create()
+            .expect("a producer");
+        producer.init_transactions(PATIENCE).expect("transactions");
+        let group = consumer.group_metadata().expect("the group's metadata");
+        Plain { topic, producer, group }
+    }
+
+    /// How long one takes, in milliseconds.
+    fn transaction_ms(&self) -> f64 {
+        let Plain { topic, producer, group } = self;
+        let began = Instant::now();
+        producer.begin_transaction().expect("begun");
+        for record in 0..PLAIN_RECORDS {
+            let record = BaseRecord::<(), _>::to(topic)
+                .partition(record % i32::from(PARTITIONS))
+                .payload("0123456789");
+            producer.send(record).map_err(|(error, _)| error).expect("room");
+        }
+        while producer.in_flight_count() > 0 {
+            producer.poll(Duration::ZERO);
+            nap(Duration::from_micros(100));
+        }
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(topic, 0, Offset::Offset(0)).expect("a legal offset");
+        producer.send_offsets_to_transaction(&offsets, group, PATIENCE).expect("offsets");
+        producer.commit_transaction(PATIENCE).expect("committed");
+        began.elapsed().as_secs_f64() * 1e3
+    }
+
+    /// One after the other with a pause between, until told to stop: milliseconds.
+    fn beside(&self, stop: &AtomicBool) -> Vec<f64> {
+        let mut taken_ms = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            taken_ms.push(self.transaction_ms());
+            nap(PLAIN_EVERY);
+        }
+        taken_ms
+    }
 }
 
 /// Clicks a second that both services together get through.
@@ -164,13 +191,15 @@ fn feed(site: &Installation, clicks: &[Click]) {
 struct Run {
     /// Sorted.
     latencies_ms: Vec<f64>,
+    /// Of plain transactions meanwhile; sorted.
+    plain_ms: Vec<f64>,
     /// That both services used.
     cores: f64,
     /// That were really sent, the timed ones not counted.
     clicks_per_second: f64,
 }
 
-fn measure(interval: &str, rate: f64, clicks: &Arc<Vec<Click>>) -> Run {
+fn measure(interval: &str, rate: f64, clicks: &Arc<Vec<Click>>, plain: &Arc<Plain>) -> Run {
     let site = Installation::new("latency", i32::from(PARTITIONS), interval);
     site.activate(&hot::patient_model());
     let services = [site.start("ingest"), site.start("scorer")];
@@ -190,6 +219,10 @@ fn measure(interval: &str, rate: f64, clicks: &Arc<Vec<Click>>) -> Run {
         let (producer, source) = (producer(&site, "0"), site.source.clone());
         let (stop, sent) = (Arc::clone(&stop), Arc::clone(&sent));
         thread::spawn(move || probe(&producer, &source, &stop, &sent))
+    };
+    let plain = {
+        let (plain, stop) = (Arc::clone(plain), Arc::clone(&stop));
+        thread::spawn(move || plain.beside(&stop))
     };
     let began = Instant::now();
     let mut window: Option<(Instant, f64, u64)> = None;
@@ -223,8 +256,10 @@ fn measure(interval: &str, rate: f64, clicks: &Arc<Vec<Click>>) -> Run {
     }
     load.join().expect("the load has not panicked");
     probes.join().expect("the probes have not panicked");
+    let mut plain_ms = plain.join().expect("the plain transactions have not panicked");
     latencies_ms.sort_by(f64::total_cmp);
-    Run { latencies_ms, cores, clicks_per_second }
+    plain_ms.sort_by(f64::total_cmp);
+    Run { latencies_ms, plain_ms, cores, clicks_per_second }
 }
 
 /// Sends clicks at an even rate until it is told to stop.

@@ -18,14 +18,13 @@ mod raw;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use measure::{cpu_seconds_of, figure, memory_of, nap};
+use measure::{cpu_seconds_of, figure, memory_of, nap, wait_for};
 use ripen_harness::Leash;
 use support::{Installation, Setup, are_shared};
 
 const LEADS: usize = 400_000;
 const PARTITIONS: i32 = 8;
 const ROUNDS: usize = 3;
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Until what the process gives back has been given back.
 const SETTLE: Duration = Duration::from_secs(3);
 /// The group waits for a killed scorer for longer than the changelog takes to fill, so that it comes back to the
@@ -110,13 +109,7 @@ fn started(site: &Installation) -> (f64, Duration, Leash) {
 
 /// Waits until both workers have restored their share; what the log said earlier does not count.
 fn wait_until_ready(scorer: &Leash, log_before: usize) {
-    let began = Instant::now();
-    loop {
-        let log = scorer.output();
-        if are_shared(&log[log_before..], PARTITIONS as usize / 2) {
-            return;
-        }
-        assert!(began.elapsed() < LIMIT, "{log}");
-        nap(LOOK_EVERY);
-    }
+    wait_for("both workers have their share", LIMIT, || {
+        are_shared(&scorer.output()[log_before..], PARTITIONS as usize / 2)
+    });
 }

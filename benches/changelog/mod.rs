@@ -1,6 +1,6 @@
 //! A changelog as a scorer would have written it: leads with three activities each, made by the operator itself.
 
-#![allow(unreachable_pub, reason = "part of several benches")]
+#![allow(dead_code, unreachable_pub, reason = "each bench uses a part")]
 
 use std::thread;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use ripen::operators::ScorerOperator;
 use ripen_records::{ActivityRecord, Switch, Text, encode_activity};
+use ripen_runtime::memory::partition_of;
 use ripen_runtime::worker::{META_KEY, PartitionMeta};
 use ripen_runtime::{Changelog, Headers, Operator, Outbox, Outcome, Record, TimestampType};
 use ripen_scorer::{SEMANTICS, STATE_FORMAT};
@@ -16,20 +17,26 @@ use ripen_scorer::{SEMANTICS, STATE_FORMAT};
 use crate::hot;
 use crate::support::{Installation, PATIENCE, model_path};
 
-const PAGES: [&str; 3] = ["/models/m", "/models/n", "/models/o"];
+/// What a lead of the changelog has looked at.
+pub const PAGES: [&str; 3] = ["/models/m", "/models/n", "/models/o"];
 /// Between two activities of a lead.
 const BETWEEN_MS: i64 = 60_000;
 
-/// Fills the installation's changelog with so many leads, spread evenly; answers how many records that are. The
+/// Fills the installation's changelog with so many leads; answers how many records that are. The
 /// activities are as far read as the group's offsets say, and the last ones were made now.
 pub fn fill(site: &Installation, leads: usize) -> usize {
-    let share = leads.div_ceil(site.partitions as usize);
+    let mut shares = vec![Vec::new(); site.partitions as usize];
+    for lead in 0..leads {
+        shares[partition_of(id(lead).as_bytes(), site.partitions) as usize].push(lead);
+    }
     let now_ms = jiff::Timestamp::now().as_millisecond();
     let offsets = site.committed("scorer", &site.topics.activities);
     let partitions: Vec<(i32, i64)> = (0..site.partitions).zip(offsets).collect();
     thread::scope(|scope| {
         let part = |partitions: &[(i32, i64)]| -> usize {
-            partitions.iter().map(|(at, offset)| fill_partition(site, *at, *offset, share, now_ms)).sum()
+            let fill =
+                |(at, offset): &(i32, i64)| fill_partition(site, *at, *offset, &shares[*at as usize], now_ms);
+            partitions.iter().map(fill).sum()
         };
         let halves = partitions.split_at(partitions.len() / 2);
         let other = scope.spawn(move || part(halves.1));
@@ -37,7 +44,16 @@ pub fn fill(site: &Installation, leads: usize) -> usize {
     })
 }
 
-fn fill_partition(site: &Installation, partition: i32, offset: i64, leads: usize, now_ms: i64) -> usize {
+/// What the trackers call one of the leads that [`fill`] makes.
+pub fn anonymous_id(lead: usize) -> String {
+    format!("{:016x}{:016x}", hot::mix(2 * lead as u64), hot::mix(2 * lead as u64 + 1))
+}
+
+fn id(lead: usize) -> String {
+    format!("anon:{}", anonymous_id(lead))
+}
+
+fn fill_partition(site: &Installation, partition: i32, offset: i64, leads: &[usize], now_ms: i64) -> usize {
     let text = std::fs::read_to_string(model_path()).expect("the example model");
     let hash = ripen_model::compile("model.yaml", &text).unwrap_or_else(|errors| panic!("{errors}")).hash;
     let mut operator = ScorerOperator::new(site.topics.clone());
@@ -66,9 +82,16 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn fill(&mut self, operator: &mut ScorerOperator, hash: &str, partition: i32, leads: usize, now_ms: i64) {
+    fn fill(
+        &mut self,
+        operator: &mut ScorerOperator,
+        hash: &str,
+        partition: i32,
+        leads: &[usize],
+        now_ms: i64,
+    ) {
         let mut out = Outbox::default();
-        let start_ms = now_ms - leads as i64 - PAGES.len() as i64 * BETWEEN_MS;
+        let start_ms = now_ms - leads.len() as i64 - PAGES.len() as i64 * BETWEEN_MS;
         let switch = ActivityRecord::Switch(Switch {
             epoch: 1,
             model_hash: Text::from(hash),
@@ -77,15 +100,15 @@ impl Writer<'_> {
             at_ms: start_ms,
         });
         self.apply(operator, partition, None, &switch, start_ms, &mut out);
-        for lead in 0..leads {
-            let id = format!("anon:{partition:04x}{lead:028x}");
+        for (index, lead) in leads.iter().enumerate() {
+            let id = id(*lead);
             for (n, page) in PAGES.iter().enumerate() {
-                let event_id = format!("{partition}-{lead}-{n}");
-                let at_ms = start_ms + lead as i64 + (n as i64 + 1) * BETWEEN_MS;
+                let event_id = format!("{lead}-{n}");
+                let at_ms = start_ms + index as i64 + (n as i64 + 1) * BETWEEN_MS;
                 let record = ActivityRecord::Activity(hot::page_view(&id, &event_id, page, at_ms));
                 self.apply(operator, partition, Some(&id), &record, at_ms, &mut out);
             }
-            if lead % hot::BATCH == hot::BATCH - 1 || lead + 1 == leads {
+            if index % hot::BATCH == hot::BATCH - 1 || index + 1 == leads.len() {
                 self.seal(operator, partition, &mut out);
             }
         }

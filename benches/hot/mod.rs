@@ -249,6 +249,33 @@ pub fn apply(
     }
 }
 
+/// Which leads the clicks are of.
+#[derive(Debug, Clone, Copy)]
+pub enum Drawn {
+    /// Each as often as any other: the cache helps least.
+    Evenly,
+    /// The n-th one as often as 1/n of the first, as visitors of a site come.
+    Zipf,
+}
+
+/// The number of a lead, below `leads`.
+pub fn draw(seed: &mut u64, leads: usize, drawn: Drawn) -> usize {
+    *seed = seed.wrapping_add(1);
+    let share = (mix(*seed) >> 11) as f64 / (1_u64 << 53) as f64;
+    let lead = match drawn {
+        Drawn::Evenly => share * leads as f64,
+        Drawn::Zipf => (leads as f64).powf(share) - 1.0,
+    };
+    (lead as usize).min(leads - 1)
+}
+
+/// SplitMix64's step and mix: spreads numbers, each to one of its own.
+pub fn mix(number: u64) -> u64 {
+    let spread = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mixed = (spread ^ (spread >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed ^ (mixed >> 27)
+}
+
 /// A page view as ingest writes it.
 pub fn page_view<'a>(id: &'a str, event_id: &'a str, path: &'a str, at: i64) -> Activity<'a> {
     Activity {

@@ -2,12 +2,14 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each bench uses a part")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
 /// Ticks of `/proc/PID/stat` in a second: 100 on every Linux of ours.
 const TICKS_PER_SECOND: f64 = 100.0;
+/// Between two looks at what is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// CPU time of this process so far, user and system, all threads.
 pub fn cpu() -> Duration {
@@ -23,6 +25,15 @@ pub fn thread_cpu() -> Duration {
 #[expect(clippy::disallowed_methods, reason = "an even rate needs a clock")]
 pub fn nap(time: Duration) {
     std::thread::sleep(time);
+}
+
+/// Waits without taking the CPU from those who work.
+pub fn wait_for(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
+        nap(LOOK_EVERY);
+    }
 }
 
 fn cpu_by(clock: ClockId) -> Duration {
