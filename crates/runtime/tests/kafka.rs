@@ -21,6 +21,8 @@ use toy::{Counter, Topics, expected, feed, push};
 
 const PARTITIONS: i32 = 4;
 const LIMIT: Duration = Duration::from_secs(60);
+/// Serves the group, takes no record.
+const NOTHING: PollLimits = PollLimits { records: 0, bytes: 0 };
 
 fn kafka() -> KafkaConfig {
     KafkaConfig { bootstrap: shared_broker().bootstrap(), ..KafkaConfig::default() }
@@ -237,7 +239,7 @@ fn event(log: &mut KafkaLog, mut meanwhile: impl FnMut()) -> GroupEvent {
     let deadline = Instant::now() + LIMIT;
     loop {
         assert!(Instant::now() < deadline, "no event");
-        log.poll(&mut RecordBatch::new(), PollLimits { records: 0, bytes: 0 }, &[]).unwrap();
+        log.poll(&mut RecordBatch::new(), NOTHING, &[]).unwrap();
         if let Some(event) = log.next_event() {
             return event;
         }
@@ -246,15 +248,20 @@ fn event(log: &mut KafkaLog, mut meanwhile: impl FnMut()) -> GroupEvent {
     }
 }
 
+/// A member that has been told to give partitions up and has not yet, and the one that they are for.
+fn asked_to_give(topics: &Topics) -> (KafkaLog, KafkaLog) {
+    let mut a = KafkaLog::connect(&kafka(), &identity(topics, "a")).unwrap();
+    assert!(matches!(event(&mut a, || ()), GroupEvent::Assigned(_)));
+    let mut b = KafkaLog::connect(&kafka(), &identity(topics, "b")).unwrap();
+    let joining = || b.poll(&mut RecordBatch::new(), NOTHING, &[]).unwrap();
+    assert!(matches!(event(&mut a, joining), GroupEvent::Revoked(_)));
+    (a, b)
+}
+
 #[test]
 fn a_member_that_owes_the_group_an_answer_can_be_closed() {
     let topics = made("owing");
-    let mut a = KafkaLog::connect(&kafka(), &identity(&topics, "a")).unwrap();
-    assert!(matches!(event(&mut a, || ()), GroupEvent::Assigned(_)));
-    let mut b = KafkaLog::connect(&kafka(), &identity(&topics, "b")).unwrap();
-    let nothing = PollLimits { records: 0, bytes: 0 };
-    let joining = || b.poll(&mut RecordBatch::new(), nothing, &[]).unwrap();
-    assert!(matches!(event(&mut a, joining), GroupEvent::Revoked(_)), "and never released");
+    let (a, _b) = asked_to_give(&topics);
     let (closed, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         drop(a);
@@ -266,12 +273,7 @@ fn a_member_that_owes_the_group_an_answer_can_be_closed() {
 #[test]
 fn partitions_that_a_death_in_a_rebalance_leaves_to_nobody_find_an_owner() {
     let topics = made("ownerless");
-    let mut a = KafkaLog::connect(&kafka(), &identity(&topics, "a")).unwrap();
-    assert!(matches!(event(&mut a, || ()), GroupEvent::Assigned(_)));
-    let mut b = KafkaLog::connect(&kafka(), &identity(&topics, "b")).unwrap();
-    let nothing = PollLimits { records: 0, bytes: 0 };
-    let joining = || b.poll(&mut RecordBatch::new(), nothing, &[]).unwrap();
-    assert!(matches!(event(&mut a, joining), GroupEvent::Revoked(_)), "which dies with it");
+    let (a, b) = asked_to_give(&topics);
     drop(a);
     // The group lets it in again with what it was to keep, and moves nothing more.
     let a = KafkaLog::connect(&kafka(), &identity(&topics, "a")).unwrap();
@@ -280,7 +282,7 @@ fn partitions_that_a_death_in_a_rebalance_leaves_to_nobody_find_an_owner() {
     while members.iter().map(|(_, owned)| owned.len()).sum::<usize>() < PARTITIONS as usize {
         assert!(Instant::now() < deadline, "somebody owns {:?} only", members.map(|(_, owned)| owned));
         for (log, owned) in &mut members {
-            log.poll(&mut RecordBatch::new(), nothing, &[]).unwrap();
+            log.poll(&mut RecordBatch::new(), NOTHING, &[]).unwrap();
             match log.next_event() {
                 Some(GroupEvent::Assigned(partitions)) => owned.extend(partitions),
                 Some(GroupEvent::Revoked(partitions) | GroupEvent::Lost(partitions)) => {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::groups::GroupList;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::admin;
@@ -22,9 +23,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// # Errors
 /// When the cluster cannot be asked.
 pub fn members(config: &KafkaConfig, group: &str) -> Result<usize, LogError> {
-    let consumer = consumer(config, group)?;
-    let list = consumer.client().fetch_group_list(Some(group), REQUEST_TIMEOUT);
-    let list = list.map_err(|error| classify(Call::Metadata, &error))?;
+    let list = listed(&consumer(config, group)?, group)?;
     Ok(list.groups().iter().filter(|found| found.name() == group).map(|found| found.members().len()).sum())
 }
 
@@ -36,8 +35,7 @@ pub(super) fn ownerless(
     topics: &[String],
 ) -> Result<Option<Vec<TopicPartition>>, LogError> {
     let consumer = consumer(config, group)?;
-    let list = consumer.client().fetch_group_list(Some(group), REQUEST_TIMEOUT);
-    let list = list.map_err(|error| classify(Call::Metadata, &error))?;
+    let list = listed(&consumer, group)?;
     let stable = list.groups().iter().find(|found| found.name() == group && found.state() == "Stable");
     let Some(stable) = stable else { return Ok(None) };
     let mut ownerless = Vec::new();
@@ -50,6 +48,12 @@ pub(super) fn ownerless(
         ownerless.retain(|at| !assigned.contains(at));
     }
     Ok(Some(ownerless))
+}
+
+/// What the coordinator says of a group.
+fn listed(consumer: &BaseConsumer<Quiet>, group: &str) -> Result<GroupList, LogError> {
+    let list = consumer.client().fetch_group_list(Some(group), REQUEST_TIMEOUT);
+    list.map_err(|error| classify(Call::Metadata, &error))
 }
 
 /// The partitions in a member's assignment (`ConsumerProtocolAssignment` of Kafka's protocol: a version, then each topic
