@@ -53,7 +53,8 @@ impl Reader {
             // several times for each partition, made restoring a small one take a second.
             .set("fetch.wait.max.ms", "50")
             .set("fetch.error.backoff.ms", "100")
-            .set("queued.max.messages.kbytes", "4096");
+            // Per partition: what waits is still in the cache when it is taken.
+            .set("queued.max.messages.kbytes", "1024");
         let consumer = created(client.create_with_context(Quiet::default()))?;
         Ok(Reader {
             consumer: Arc::new(consumer),
