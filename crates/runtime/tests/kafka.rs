@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ripen_harness::{
-    Broker, BrokerOptions, INIT_PRODUCER_ID, Mischief, Proxy, Rule, TXN_OFFSET_COMMIT, shared_broker,
-    topic_prefix,
+    Broker, BrokerOptions, INIT_PRODUCER_ID, METADATA, Mischief, Proxy, Rule, TXN_OFFSET_COMMIT,
+    shared_broker, topic_prefix,
 };
 use ripen_runtime::kafka::admin::{self, Finding, TopicSpec};
 use ripen_runtime::kafka::{KafkaConfig, KafkaLog, MemberConfig, wall_clock_ms};
@@ -454,6 +454,41 @@ fn a_broker_that_dies_and_comes_back_costs_nothing() {
         }
     });
     assert_eq!(contents_of(&kafka, &topics, &topics.output), expected(&keys));
+}
+
+/// A broker that has only just started answers so: it knows topics, but is not in its own list of brokers yet.
+#[test]
+fn clients_that_are_told_of_no_brokers_find_them_again() {
+    let (proxy, broker) = broker_behind_a_proxy();
+    let direct = KafkaConfig { bootstrap: broker.bootstrap(), ..KafkaConfig::default() };
+    let topics = Topics::new("forgotten-");
+    admin::apply(&direct, &specs(&topics)).unwrap();
+    let keys: Vec<u8> = (0..100).map(|n| (n % 7) as u8).collect();
+    append_by(&direct, "forgotten-feed", &feed(&topics, &keys, 1)).unwrap();
+    // Every client asks every second, not only after a connection broke.
+    let asking = ("topic.metadata.refresh.interval.ms".to_owned(), "1000".to_owned());
+    let kafka = KafkaConfig { bootstrap: proxy.bootstrap(), properties: vec![asking], ..direct.clone() };
+    let log = KafkaLog::connect(&kafka, &identity(&topics, "a")).unwrap();
+    let config = WorkerConfig { clock: Clock::Log, inputs: 50, ..WorkerConfig::new("counter", "forgotten") };
+    let mut worker = Worker::new(log, Counter::new(&topics), config).unwrap();
+    step_until(&mut worker, "total", |worker| worker.operator().total() == 100);
+    let mut all = keys.clone();
+    // Whether a client gives up depends on which of its threads comes first.
+    for round in 1..=5 {
+        proxy.misbehave(&[Rule {
+            kind: Some(METADATA),
+            per_mille: 1_000,
+            mischief: Mischief::NameNoBrokers,
+        }]);
+        let told = Instant::now() + Duration::from_millis(1_500);
+        step_until(&mut worker, "time", |_| Instant::now() > told);
+        assert!(proxy.done() >= 3 * round, "all clients have asked");
+        proxy.behave();
+        append_by(&direct, "forgotten-feed", &feed(&topics, &keys, 1)).unwrap();
+        all.extend(&keys);
+        step_until(&mut worker, "total", |worker| worker.operator().total() == all.len() as u64);
+    }
+    assert_eq!(contents_of(&direct, &topics, &topics.output), expected(&all));
 }
 
 #[test]

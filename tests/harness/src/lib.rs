@@ -22,7 +22,7 @@ pub use dice::Dice;
 pub use disk::SmallDisk;
 pub use jars::{java_tool, kafka_lib};
 pub use leash::Leash;
-pub use proxy::{END_TXN, INIT_PRODUCER_ID, Mischief, PRODUCE, Proxy, Rule, TXN_OFFSET_COMMIT};
+pub use proxy::{END_TXN, INIT_PRODUCER_ID, METADATA, Mischief, PRODUCE, Proxy, Rule, TXN_OFFSET_COMMIT};
 
 /// Says in one line what this test could not do, and has it counted: `tests/run` sums up what was not run.
 ///

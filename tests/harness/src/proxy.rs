@@ -21,6 +21,9 @@ pub const INIT_PRODUCER_ID: i16 = 22;
 /// Kafka's number of the request that writes records.
 pub const PRODUCE: i16 = 0;
 
+/// Kafka's number of the request for brokers and topics.
+pub const METADATA: i16 = 3;
+
 /// Above everything that a broker with default limits sends or takes (`socket.request.max.bytes`).
 const FRAME_LIMIT_BYTES: usize = 100 << 20;
 /// Length, kind, version and correlation id.
@@ -44,6 +47,8 @@ pub enum Mischief {
     HalfClose,
     /// Nothing goes either way for so long, then the connection is cut.
     Hang(Duration),
+    /// Its answer names no brokers, as that of a broker does that has only just started. Only for [`METADATA`].
+    NameNoBrokers,
 }
 
 /// A request of this kind (`None`: of any kind) meets this mischief `per_mille` times in a thousand.
@@ -289,7 +294,9 @@ impl Pair {
             match shared.choose(kind) {
                 None => {}
                 Some(Mischief::DelayRequest(delay)) => pause(delay),
-                Some(mischief @ (Mischief::DelayAnswer(_) | Mischief::CutAfter)) => {
+                Some(
+                    mischief @ (Mischief::DelayAnswer(_) | Mischief::CutAfter | Mischief::NameNoBrokers),
+                ) => {
                     lock(&self.answers).insert(correlation, mischief);
                 }
                 Some(Mischief::CutBefore) => return self.cut(),
@@ -320,7 +327,7 @@ impl Pair {
 
     fn answers(&self, shared: &Shared) -> io::Result<()> {
         loop {
-            let frame = frame(&self.broker)?;
+            let mut frame = frame(&self.broker)?;
             let Some(id) = frame.get(4..8) else { return Ok(()) };
             let correlation = i32::from_be_bytes([id[0], id[1], id[2], id[3]]);
             if *lock(&self.held) == Some(correlation) {
@@ -330,6 +337,10 @@ impl Pair {
             let mischief = lock(&self.answers).remove(&correlation);
             match mischief {
                 Some(Mischief::DelayAnswer(delay)) => pause(delay),
+                Some(Mischief::NameNoBrokers) => {
+                    frame =
+                        without_brokers(&frame).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+                }
                 Some(_) => return self.cut(),
                 None => {}
             }
@@ -359,6 +370,47 @@ fn frame(mut stream: &TcpStream) -> io::Result<Vec<u8>> {
     frame[..4].copy_from_slice(&length);
     stream.read_exact(&mut frame[4..])?;
     Ok(frame)
+}
+
+/// An answer to [`METADATA`] with its list of brokers emptied; none if it is not of version 9 to 13.
+fn without_brokers(frame: &[u8]) -> Option<Vec<u8>> {
+    // Length, correlation id, no tagged fields, throttle time.
+    let (head, mut rest) = frame.split_at_checked(4 + 4 + 1 + 4)?;
+    for _ in 1..varint(&mut rest)? {
+        skip(&mut rest, 4)?;
+        let host = varint(&mut rest)?.checked_sub(1)?;
+        skip(&mut rest, host + 4)?;
+        let rack = varint(&mut rest)?.saturating_sub(1);
+        skip(&mut rest, rack)?;
+        for _ in 0..varint(&mut rest)? {
+            varint(&mut rest)?;
+            let field = varint(&mut rest)?;
+            skip(&mut rest, field)?;
+        }
+    }
+    let mut emptied = [head, &[1], rest].concat();
+    let length = u32::try_from(emptied.len() - 4).ok()?;
+    emptied[..4].copy_from_slice(&length.to_be_bytes());
+    Some(emptied)
+}
+
+/// Kafka's unsigned number of variable length, at the front of `bytes`.
+fn varint(bytes: &mut &[u8]) -> Option<usize> {
+    let mut value = 0;
+    for shift in (0..35).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= usize::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+fn skip(bytes: &mut &[u8], count: usize) -> Option<()> {
+    *bytes = bytes.get(count..)?;
+    Some(())
 }
 
 fn cut(stream: &TcpStream) {
@@ -450,6 +502,19 @@ mod tests {
         assert!(ask(&again, END_TXN).is_ok(), "one alone is held back");
         proxy.release();
         assert_eq!(proxy.held(), 0);
+    }
+
+    #[test]
+    fn an_answer_is_left_without_brokers() {
+        let broker = [&1_u32.to_be_bytes()[..], b"\x0a127.0.0.1", &9092_u32.to_be_bytes(), &[0, 0]].concat();
+        let answer = |brokers: &[u8]| {
+            let body =
+                [&77_u32.to_be_bytes()[..], &[0], &0_u32.to_be_bytes(), brokers, b"\x08cluster"].concat();
+            [&u32::try_from(body.len()).unwrap().to_be_bytes()[..], &body].concat()
+        };
+        let two = [&[3], &broker[..], &broker].concat();
+        assert_eq!(without_brokers(&answer(&two)), Some(answer(&[1])));
+        assert_eq!(without_brokers(&answer(&two)[..30]), None);
     }
 
     #[test]

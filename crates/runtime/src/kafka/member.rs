@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
@@ -98,6 +99,10 @@ impl Member {
             member.subscribe()?;
         }
         Ok(member)
+    }
+
+    pub(super) fn client(&self) -> &Client<MemberContext> {
+        self.consumer.client()
     }
 
     fn subscribe(&self) -> Result<(), LogError> {

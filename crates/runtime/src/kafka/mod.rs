@@ -12,12 +12,14 @@
 //!   pause and resume, which lose partitions across a rebalance.
 //! * `auto.offset.reset=error`: start offsets are always explicit, and an offset that has gone is an error.
 //! * `check.crcs=true`: damaged bytes are an error that names their place, not input.
+//! * Every two seconds each client is looked at whether it still knows a broker: `bootstrap`.
 //! * The instance id is mandatory: a transaction from a member that the group has forgotten is refused only
 //!   with one.
 //!
 //! Records are taken in batches and produced by topic handle, for which the safe interface has no call: `native`.
 
 pub mod admin;
+mod bootstrap;
 mod client;
 mod errors;
 pub mod groups;
@@ -35,6 +37,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 
+pub use self::bootstrap::Bootstrap;
 use self::client::{Bell, Quiet};
 use self::errors::classify;
 use self::member::Member;
@@ -122,6 +125,7 @@ pub struct KafkaLog {
     /// Sees the high watermark where the others see the last stable offset.
     uncommitted: BaseConsumer<Quiet>,
     bell: Arc<Bell>,
+    bootstrap: Bootstrap,
 }
 
 impl fmt::Debug for KafkaLog {
@@ -153,7 +157,20 @@ impl KafkaLog {
             reader,
             uncommitted,
             bell,
+            bootstrap: Bootstrap::new(&config.bootstrap),
         })
+    }
+
+    fn recall_brokers(&mut self) {
+        if !self.bootstrap.is_due() {
+            return;
+        }
+        self.bootstrap.recall(self.member.client());
+        self.bootstrap.recall(self.reader.client());
+        self.bootstrap.recall(self.uncommitted.client());
+        if let Some(producer) = &self.producer {
+            self.bootstrap.recall(producer.client());
+        }
     }
 
     fn producer(&mut self, call: Call) -> Result<&mut TransactionalProducer, LogError> {
@@ -173,6 +190,7 @@ impl Log for KafkaLog {
         limits: PollLimits,
         held: &[TopicPartition],
     ) -> Result<(), LogError> {
+        self.recall_brokers();
         self.member.poll(batch, limits, held)
     }
 

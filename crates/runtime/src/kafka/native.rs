@@ -1,6 +1,6 @@
-//! Two calls of librdkafka that its safe interface lacks: taking many records of a partition by one call, and
-//! producing to a topic by its handle instead of its name; and one of the C library, for the memory that librdkafka
-//! takes and frees all the time. The only unsafe code of the workspace; why it is worth that is in
+//! Calls of librdkafka that its safe interface lacks: taking many records of a partition by one call, producing to a
+//! topic by its handle instead of its name, and looking at the brokers that a client knows; and one of the C library,
+//! for the memory that librdkafka takes and frees all the time. The only unsafe code of the workspace; why it is worth that is in
 //! `docs/adr/0009-one-unsafe-module-for-kafka.md`.
 //!
 //! What the unsafe blocks rely on, each kept by a type here:
@@ -23,6 +23,7 @@ use std::slice;
 use std::sync::Arc;
 
 use rdkafka::bindings as native;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, base_consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
@@ -55,6 +56,23 @@ pub(super) fn keep_freed_memory() {
         libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_BYTES);
         libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_BYTES);
     }
+}
+
+/// Whether a client knows a broker by what brokers have told it, and not by its configuration alone.
+pub(super) fn knows_brokers<C: ClientContext>(client: &Client<C>) -> bool {
+    let mut count = 0;
+    // SAFETY: the client lives as long as the borrow; the list is ours to free, by the library's own allocator.
+    unsafe {
+        let ids = native::rd_kafka_brokers_learned_ids(client.native_ptr(), &raw mut count);
+        native::rd_kafka_mem_free(client.native_ptr(), ids.cast());
+    }
+    count > 0
+}
+
+/// Gives a client brokers to ask, `host:port[,…]`. Returns how many of them it did not have.
+pub(super) fn add_brokers<C: ClientContext>(client: &Client<C>, servers: &CStr) -> i32 {
+    // SAFETY: the client and the text, which is copied, live as long as the borrows.
+    unsafe { native::rd_kafka_brokers_add(client.native_ptr(), servers.as_ptr()) }
 }
 
 /// How a [`PartitionQueue::take`] ended.

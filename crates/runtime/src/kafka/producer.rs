@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rdkafka::client::Client;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -93,6 +94,10 @@ impl TransactionalProducer {
             pause(INIT_PAUSE);
         }
         Ok(TransactionalProducer { topics: TopicHandles::new(&producer), events, producer, context, sent: 0 })
+    }
+
+    pub(super) fn client(&self) -> &Client<Quiet> {
+        self.producer.client()
     }
 
     pub(super) fn begin(&mut self) -> Result<(), LogError> {

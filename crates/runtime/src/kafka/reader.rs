@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
@@ -64,6 +65,10 @@ impl Reader {
             turn: 0,
             passing: Passing::default(),
         })
+    }
+
+    pub(super) fn client(&self) -> &Client<Quiet> {
+        self.consumer.client()
     }
 
     pub(super) fn stable_end(&self, at: &TopicPartition) -> Result<i64, LogError> {
