@@ -1,20 +1,31 @@
 //! Clicks for a fault run: made from a seed, written while things go wrong, remembered.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, NoCustomPartitioner, Producer, ProducerContext};
 use ripen_harness::Dice;
+use ripen_runtime::kafka::Bootstrap;
+
+use crate::support::Installation;
 
 /// Few enough for many clicks each, many enough for every partition.
 const PERSONS: u64 = 400;
 /// How far back a repeated click may lie.
 const REPEATED_WITHIN: usize = 2_000;
 const DELIVERY_LIMIT: Duration = Duration::from_secs(400);
+const FLUSH_STEP: Duration = Duration::from_secs(5);
 
 /// What was written into the source topic.
 #[derive(Debug, Clone, Default)]
@@ -29,35 +40,83 @@ pub(crate) struct Fed {
 #[derive(Debug)]
 pub(crate) struct Feed {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Fed>,
+    thread: JoinHandle<Result<Fed, String>>,
 }
 
 impl Feed {
-    /// Writes about `per_second` clicks a second into `topic`.
-    pub(crate) fn start(bootstrap: &str, topic: &str, seed: u64, per_second: u32) -> Feed {
+    /// Writes about `per_second` clicks a second into the source topic.
+    pub(crate) fn start(site: &Installation, seed: u64, per_second: u32) -> Feed {
         let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, bootstrap, topic) = (Arc::clone(&stop), bootstrap.to_owned(), topic.to_owned());
-        let thread = std::thread::spawn(move || feed(&bootstrap, &topic, seed, per_second, &stopped));
+        let (stopped, topic) = (Arc::clone(&stop), site.source.clone());
+        let producer = producer(site.bootstrap(), &site.dir().join("feed.log"));
+        let bootstrap = Bootstrap::new(site.bootstrap());
+        let thread =
+            std::thread::spawn(move || feed(&producer, bootstrap, &topic, seed, per_second, &stopped));
         Feed { stop, thread }
     }
 
-    /// Ends it; everything it wrote is in the topic, once.
-    pub(crate) fn stop(self) -> Fed {
+    /// Ends it; everything it wrote is in the topic, once. Otherwise says what is not.
+    pub(crate) fn stop(self) -> Result<Fed, String> {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the feed delivers everything")
+        self.thread.join().expect("the feed ends by itself")
     }
 }
 
-fn feed(bootstrap: &str, topic: &str, seed: u64, per_second: u32, stop: &AtomicBool) -> Fed {
-    let producer: BaseProducer = ClientConfig::new()
+/// Writes down what the feed's client says.
+#[derive(Debug)]
+struct Log {
+    file: File,
+    began: Instant,
+}
+
+impl Log {
+    fn line(&self, text: std::fmt::Arguments<'_>) {
+        // What is lost here is lost to whoever looks for the reason of a failure, no more.
+        let _ = writeln!(&self.file, "{:.3} s {text}", self.began.elapsed().as_secs_f64());
+    }
+}
+
+impl ClientContext for Log {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.line(format_args!("{level:?} {facility} {message}"));
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.line(format_args!("{error}: {reason}"));
+    }
+}
+
+impl ProducerContext<NoCustomPartitioner> for Log {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
+        if let Err((error, record)) = result {
+            self.line(format_args!("a record for partition {} was given up: {error}", record.partition()));
+        }
+    }
+}
+
+fn producer(bootstrap: &str, log: &Path) -> BaseProducer<Log> {
+    ClientConfig::new()
+        .set_log_level(RDKafkaLogLevel::Info)
         .set("bootstrap.servers", bootstrap)
         .set("enable.idempotence", "true")
         .set("linger.ms", "5")
         // Without end: what was given up would be a click that was never fed.
         .set("message.timeout.ms", "0")
         .set("reconnect.backoff.max.ms", "1000")
-        .create()
-        .expect("a producer");
+        .create_with_context(Log { file: File::create(log).expect("a log"), began: Instant::now() })
+        .expect("a producer")
+}
+
+fn feed(
+    producer: &BaseProducer<Log>,
+    mut bootstrap: Bootstrap,
+    topic: &str,
+    seed: u64,
+    per_second: u32,
+    stop: &AtomicBool,
+) -> Result<Fed, String> {
     let mut dice = Dice::new(seed);
     let (mut fed, mut recent) = (Fed::default(), VecDeque::new());
     let began = Instant::now();
@@ -75,9 +134,18 @@ fn feed(bootstrap: &str, topic: &str, seed: u64, per_second: u32, stop: &AtomicB
             written += 1;
         }
         producer.poll(Duration::from_millis(5));
+        if bootstrap.is_due() {
+            bootstrap.recall(producer.client());
+        }
     }
-    producer.flush(DELIVERY_LIMIT).expect("the broker is there at the end");
-    fed
+    let ended = Instant::now();
+    while let Err(error) = producer.flush(FLUSH_STEP) {
+        bootstrap.recall(producer.client());
+        if ended.elapsed() > DELIVERY_LIMIT {
+            return Err(format!("the feed still has {} records: {error}", producer.in_flight_count()));
+        }
+    }
+    Ok(fed)
 }
 
 /// A record as it is written.

@@ -131,26 +131,25 @@ pub(crate) fn run(site: &mut Installation, world: &mut World, order: &Order) -> 
     let mut dice = Dice::new(order.seed);
     let mut took = Stopwatch::start();
     let mut fleet = Fleet::start(site, &order.environment);
-    let feed = Feed::start(site.bootstrap(), &site.source, order.seed ^ 0xfeed, order.clicks_per_second);
+    let feed = Feed::start(site, order.seed ^ 0xfeed, order.clicks_per_second);
     for fault in &order.faults {
         let pause = dice.between(order.pause_ms.start, order.pause_ms.end);
         fleet.watch(Duration::from_millis(pause), &mut report);
         disturb(fault, &mut fleet, world, &mut dice, &mut report);
     }
     let faulty = took.lap();
-    let fed = feed.stop();
-    let done = work_off(&mut fleet, site, &mut report);
-    if !done {
-        report.violations.push(format!("hang: not worked off within {PEACE_LIMIT:?}"));
-    }
+    let fed = feed.stop().and_then(|fed| work_off(&mut fleet, site, &mut report).map(|()| fed));
     fleet.stop_all(&mut report);
     let calm = took.lap();
     report.hit = world.proxy.as_ref().map_or(0, ripen_harness::Proxy::done);
-    if done {
-        let contents = Contents::read(site);
-        report.amount = contents.amount();
-        report.violations.extend(contents.violations(site, &fed));
-        report.evidence = Some((contents, fed));
+    match fed {
+        Ok(fed) => {
+            let contents = Contents::read(site);
+            report.amount = contents.amount();
+            report.violations.extend(contents.violations(site, &fed));
+            report.evidence = Some((contents, fed));
+        }
+        Err(reason) => report.violations.push(format!("hang: {reason}")),
     }
     report.took = [faulty, calm, took.lap()];
     if !report.violations.is_empty() {
@@ -230,7 +229,7 @@ fn storm(rules: &[Rule], lasts: Duration, fleet: &mut Fleet, world: &World, repo
 }
 
 /// Waits until everything that was fed has gone all the way, and stops each service when it has done its part.
-fn work_off(fleet: &mut Fleet, site: &Installation, report: &mut Report) -> bool {
+fn work_off(fleet: &mut Fleet, site: &Installation, report: &mut Report) -> Result<(), String> {
     let topics = &site.topics;
     type Stage<'a> = (&'a str, &'a str, fn(&Stored) -> bool);
     let stages: [Stage<'_>; 3] = [
@@ -247,12 +246,12 @@ fn work_off(fleet: &mut Fleet, site: &Installation, report: &mut Report) -> bool
                 break;
             }
             if began.elapsed() > PEACE_LIMIT {
-                return false;
+                return Err(format!("{service} has not worked off {topic} within {PEACE_LIMIT:?}"));
             }
         }
         fleet.stop(service, report);
     }
-    true
+    Ok(())
 }
 
 /// Whether a service has committed everything that matters in a topic.

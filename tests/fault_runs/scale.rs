@@ -26,7 +26,7 @@ fn from_one_scorer_to_four_and_back_under_load() {
     let site = Installation::of(&setup);
     let mut ingest = site.start("ingest");
     let mut emitter = site.start("emitter");
-    let feed = Feed::start(site.bootstrap(), &site.source, 4, 200);
+    let feed = Feed::start(&site, 4, 200);
     let mut scorers: Vec<Leash> = Vec::new();
     let mut before = Owners::new();
     for count in 1..=4 {
@@ -47,7 +47,7 @@ fn from_one_scorer_to_four_and_back_under_load() {
         assert_eq!(leaver.terminate(), 0, "{}", leaver.output());
         settled(&site, count);
     }
-    let fed = feed.stop();
+    let fed = feed.stop().expect("everything is delivered");
     wait_until("ingest is done", || is_consumed(&site, "ingest", &site.source, |_| true));
     assert_eq!(ingest.terminate(), 0, "{}", ingest.output());
     wait_until("the scorer is done", || is_consumed(&site, "scorer", &site.topics.activities, is_work));

@@ -153,7 +153,12 @@ impl Installation {
         std::fs::read_to_string(self.dir.path().join(format!("{instance}.log"))).unwrap_or_default()
     }
 
-    /// Keeps the directory with configuration and logs, and says where it is.
+    /// Where configuration and logs are.
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// Keeps this directory, and says where it is.
     pub fn keep(&mut self) -> &std::path::Path {
         self.dir.disable_cleanup(true);
         self.dir.path()
