@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ripen_harness::{
-    Broker, BrokerOptions, Dice, END_TXN, Mischief, PRODUCE, Proxy, Rule, SmallDisk, TXN_OFFSET_COMMIT,
+    Broker, BrokerOptions, Dice, END_TXN, METADATA, Mischief, PRODUCE, Proxy, Rule, SmallDisk,
+    TXN_OFFSET_COMMIT,
 };
 
 /// Brokers, and what stands in front of them.
@@ -73,5 +74,8 @@ pub(crate) fn weather(dice: &mut Dice) -> Vec<Rule> {
         let per_mille = if kind.is_none() { 5 } else { dice.between(20, 200) };
         rules.push(Rule { kind, per_mille, mischief });
     }
+    // As a broker that has only just started.
+    let per_mille = dice.between(0, 500);
+    rules.push(Rule { kind: Some(METADATA), per_mille, mischief: Mischief::NameNoBrokers });
     rules
 }
