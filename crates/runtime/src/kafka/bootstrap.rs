@@ -22,21 +22,21 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Bootstrap {
     servers: CString,
-    looked_at: Option<Instant>,
+    looked_at: Instant,
 }
 
 impl Bootstrap {
-    /// Of clients whose `bootstrap.servers` these are.
+    /// Of clients whose `bootstrap.servers` these are, and that were made just now.
     pub fn new(servers: &str) -> Bootstrap {
         // An address with a zero byte is none: no client was made with it.
-        Bootstrap { servers: CString::new(servers).unwrap_or_default(), looked_at: None }
+        Bootstrap { servers: CString::new(servers).unwrap_or_default(), looked_at: Instant::now() }
     }
 
     /// Whether it is time for [`Bootstrap::recall`]: every 2 s.
     pub fn is_due(&mut self) -> bool {
-        let is_due = self.looked_at.is_none_or(|looked_at| looked_at.elapsed() >= LOOK_EVERY);
+        let is_due = self.looked_at.elapsed() >= LOOK_EVERY;
         if is_due {
-            self.looked_at = Some(Instant::now());
+            self.looked_at = Instant::now();
         }
         is_due
     }

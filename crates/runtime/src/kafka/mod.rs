@@ -8,6 +8,8 @@
 //!   steps of 100 ms.
 //! * While a transaction is aborted, the producer's events are taken in by a thread of its own: aborting with records
 //!   in flight would otherwise wait for acknowledgements that nobody takes in.
+//! * The same thread offers offsets to the transaction, and is left alone with an offer that does not end: the call's
+//!   timeout counts only once the group's coordinator is found.
 //! * Each partition has its own queue, so that a partition that is restoring or held is not read, without
 //!   pause and resume, which lose partitions across a rebalance.
 //! * `auto.offset.reset=error`: start offsets are always explicit, and an offset that has gone is an error.
@@ -161,6 +163,8 @@ impl KafkaLog {
         })
     }
 
+    /// To be called again and again: in each step of the worker, and before whatever failed is tried again. The producer
+    /// has a thread that does this for it.
     fn recall_brokers(&mut self) {
         if !self.bootstrap.is_due() {
             return;
@@ -168,9 +172,6 @@ impl KafkaLog {
         self.bootstrap.recall(self.member.client());
         self.bootstrap.recall(self.reader.client());
         self.bootstrap.recall(self.uncommitted.client());
-        if let Some(producer) = &self.producer {
-            self.bootstrap.recall(producer.client());
-        }
     }
 
     fn producer(&mut self, call: Call) -> Result<&mut TransactionalProducer, LogError> {
@@ -207,6 +208,7 @@ impl Log for KafkaLog {
     }
 
     fn wait(&mut self, timeout: Duration) {
+        self.recall_brokers();
         self.bell.wait(timeout);
     }
 
@@ -224,7 +226,7 @@ impl Log for KafkaLog {
 
     fn send_offsets(&mut self, offsets: &[(TopicPartition, i64)], marker: &str) -> Result<(), LogError> {
         let group = self.member.group_metadata()?;
-        self.producer(Call::SendOffsets)?.send_offsets(offsets, marker, &group)
+        self.producer(Call::SendOffsets)?.send_offsets(offsets, marker, group)
     }
 
     fn commit(&mut self) -> Result<(), LogError> {

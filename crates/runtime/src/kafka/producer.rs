@@ -1,12 +1,11 @@
 //! The transactional producer.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rdkafka::client::Client;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -17,13 +16,15 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::client::Quiet;
 use super::errors::classify;
 use super::native::TopicHandles;
-use super::{KafkaConfig, MemberConfig, created, wall_clock_ms};
+use super::{Bootstrap, KafkaConfig, MemberConfig, created, wall_clock_ms};
 use crate::log::{Call, ErrorClass, LogError};
 use crate::outbox::{OutRecord, Outbox, To};
 use crate::record::TopicPartition;
 
 /// One transactional call; the worker repeats a call that timed out.
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+/// An offer of offsets has no answer by then that lies within the timeout of its call.
+const OFFER_LIMIT: Duration = Duration::from_secs(6);
 /// To begin waits for the end of a predecessor's transaction, and for a coordinator that is coming or moving: for so long
 /// at a time, and begins no new try after twice the transaction timeout.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,7 +46,7 @@ const QUEUE_PAUSE: Duration = Duration::from_millis(1);
 
 pub(super) struct TransactionalProducer {
     topics: TopicHandles,
-    events: EventsThread,
+    attendant: Attendant,
     producer: Arc<BaseProducer<Quiet>>,
     context: Quiet,
     /// Records of the open transaction.
@@ -84,7 +85,7 @@ impl TransactionalProducer {
         let context = Quiet::default();
         let producer: BaseProducer<Quiet> = created(client.create_with_context(context.clone()))?;
         let producer = Arc::new(producer);
-        let events = EventsThread::start(&producer)?;
+        let attendant = Attendant::start(&producer, Bootstrap::new(&config.bootstrap))?;
         let began_ms = wall_clock_ms();
         while let Err(error) = producer.init_transactions(INIT_TIMEOUT) {
             let error = classify(Call::Recreate, &error);
@@ -93,16 +94,18 @@ impl TransactionalProducer {
             }
             pause(INIT_PAUSE);
         }
-        Ok(TransactionalProducer { topics: TopicHandles::new(&producer), events, producer, context, sent: 0 })
-    }
-
-    pub(super) fn client(&self) -> &Client<Quiet> {
-        self.producer.client()
+        Ok(TransactionalProducer {
+            topics: TopicHandles::new(&producer),
+            attendant,
+            producer,
+            context,
+            sent: 0,
+        })
     }
 
     pub(super) fn begin(&mut self) -> Result<(), LogError> {
         self.sent = 0;
-        self.events.take_in(&self.producer);
+        self.attendant.take_in(&self.producer);
         self.context.take_undelivered();
         self.producer.begin_transaction().map_err(|error| classify(Call::Begin, &error))
     }
@@ -181,10 +184,10 @@ impl TransactionalProducer {
     }
 
     pub(super) fn send_offsets(
-        &self,
+        &mut self,
         offsets: &[(TopicPartition, i64)],
         marker: &str,
-        group: &ConsumerGroupMetadata,
+        group: ConsumerGroupMetadata,
     ) -> Result<(), LogError> {
         let mut list = TopicPartitionList::with_capacity(offsets.len());
         for (at, offset) in offsets {
@@ -194,7 +197,12 @@ impl TransactionalProducer {
                 .map_err(|error| classify(Call::SendOffsets, &error))?;
             element.set_metadata(marker);
         }
-        let sent = self.producer.send_offsets_to_transaction(&list, group, CALL_TIMEOUT);
+        let sent = self.attendant.offer(list, group).ok_or_else(|| LogError {
+            class: ErrorClass::Unknown,
+            call: Call::SendOffsets,
+            place: None,
+            message: format!("no answer within {} s, and none to be waited for", OFFER_LIMIT.as_secs()),
+        })?;
         sent.map_err(|error| classify(Call::SendOffsets, &error))
     }
 
@@ -203,54 +211,64 @@ impl TransactionalProducer {
     }
 
     pub(super) fn abort(&self) -> Result<(), LogError> {
-        self.events.watch(true);
+        self.attendant.give(Task::Abort(true));
         let aborted = self.producer.abort_transaction(CALL_TIMEOUT);
-        self.events.watch(false);
+        self.attendant.give(Task::Abort(false));
         aborted.map_err(|error| classify(Call::Abort, &error))
     }
 
     /// Whether a connection in use broke or a request was given up, so that one may have been sent twice. To be asked
     /// when nothing is in flight any more: whatever then counts as in flight is an event that is not taken in.
     pub(super) fn was_unsteady(&self) -> bool {
-        self.events.take_in(&self.producer);
+        self.attendant.take_in(&self.producer);
         self.context.gave_up() || self.producer.in_flight_count() > 0
     }
 }
 
-/// Takes in the client's events while the worker waits in an abort: with records in flight that waits for
-/// acknowledgements, which somebody has to take in. The library's own thread for this spins through the last
-/// millisecond of each of its waits: one hundredth of a core for each producer, idle or not. One that looks every 20 ms
-/// at all times costs half of that.
+/// A thread that does for a producer what the worker cannot.
+///
+/// It takes in the client's events during an abort: with records in flight that waits for acknowledgements, which
+/// somebody has to take in. The library's own thread for this spins through the last millisecond of each of its waits:
+/// one hundredth of a core for each producer, idle or not. One that looks every 20 ms at all times costs half of that.
+///
+/// It offers offsets, so that the worker need not wait for the answer: librdkafka looks at such a call's timeout only once
+/// it has found the group's coordinator, which a client that was told of no brokers may never do.
+///
+/// It looks whether the client knows any broker.
 #[derive(Debug)]
-struct EventsThread {
-    stop: Arc<AtomicBool>,
-    watching: Arc<AtomicBool>,
+struct Attendant {
+    /// Its end ends the thread.
+    tasks: Option<Sender<Task>>,
     /// Held while events are taken in, which waits for nothing: who has it knows that none is half taken in.
     turn: Arc<Mutex<()>>,
+    /// Until it is left alone with a call.
     thread: Option<JoinHandle<()>>,
 }
 
-impl EventsThread {
-    fn start(producer: &Arc<BaseProducer<Quiet>>) -> Result<EventsThread, LogError> {
-        let (stop, watching) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let (stopped, watched) = (Arc::clone(&stop), Arc::clone(&watching));
-        let producer = Arc::clone(producer);
+enum Task {
+    /// Whether an abort is under way.
+    Abort(bool),
+    Offer {
+        offsets: TopicPartitionList,
+        group: ConsumerGroupMetadata,
+        answered: Sender<Result<(), KafkaError>>,
+    },
+}
+
+impl Attendant {
+    fn start(producer: &Arc<BaseProducer<Quiet>>, bootstrap: Bootstrap) -> Result<Attendant, LogError> {
+        let (tasks, given) = mpsc::channel();
         let turn = Arc::<Mutex<()>>::default();
-        let mine = Arc::clone(&turn);
-        let thread = std::thread::Builder::new().name("producer-events".to_owned()).spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                take_in_events(&producer, &mine);
-                let pause = if watched.load(Ordering::Relaxed) { ABORTING_PAUSE } else { IDLE_PAUSE };
-                std::thread::park_timeout(pause);
-            }
-        });
+        let (producer, mine) = (Arc::clone(producer), Arc::clone(&turn));
+        let thread = std::thread::Builder::new().name("producer-attendant".to_owned());
+        let thread = thread.spawn(move || attend(&producer, bootstrap, &given, &mine));
         let thread = thread.map_err(|error| LogError {
             class: ErrorClass::Fatal,
             call: Call::Recreate,
             place: None,
             message: format!("no thread for the producer's events: {error}"),
         })?;
-        Ok(EventsThread { stop, watching, turn, thread: Some(thread) })
+        Ok(Attendant { tasks: Some(tasks), turn, thread: Some(thread) })
     }
 
     /// Takes in what there is, up to a bound.
@@ -258,22 +276,60 @@ impl EventsThread {
         take_in_events(producer, &self.turn);
     }
 
-    /// Whether events are to be taken in often.
-    fn watch(&self, often: bool) {
-        self.watching.store(often, Ordering::Relaxed);
-        if let (true, Some(thread)) = (often, &self.thread) {
-            thread.thread().unpark();
+    /// Tells the thread. One that has ended is noticed by whoever waits for its answer.
+    fn give(&self, task: Task) {
+        if let Some(tasks) = &self.tasks {
+            let _ = tasks.send(task);
+        }
+    }
+
+    /// The answer of the library, or `None` if none comes in time: then the thread keeps the client, until it does.
+    fn offer(
+        &mut self,
+        offsets: TopicPartitionList,
+        group: ConsumerGroupMetadata,
+    ) -> Option<Result<(), KafkaError>> {
+        let (answered, answer) = mpsc::channel();
+        self.give(Task::Offer { offsets, group, answered });
+        let answer = answer.recv_timeout(OFFER_LIMIT).ok();
+        if answer.is_none() {
+            self.thread = None;
+        }
+        answer
+    }
+}
+
+impl Drop for Attendant {
+    fn drop(&mut self) {
+        self.tasks = None;
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to panic about, and nothing is left to do if it did.
+            let _ = thread.join();
         }
     }
 }
 
-impl Drop for EventsThread {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            // It has nothing to panic about, and nothing is left to do if it did.
-            let _ = thread.join();
+fn attend(
+    producer: &BaseProducer<Quiet>,
+    mut bootstrap: Bootstrap,
+    tasks: &Receiver<Task>,
+    turn: &Mutex<()>,
+) {
+    let mut pause = IDLE_PAUSE;
+    loop {
+        match tasks.recv_timeout(pause) {
+            Ok(Task::Abort(true)) => pause = ABORTING_PAUSE,
+            Ok(Task::Abort(false)) => pause = IDLE_PAUSE,
+            Ok(Task::Offer { offsets, group, answered }) => {
+                // A worker that no longer waits has a new producer.
+                let _ = answered.send(producer.send_offsets_to_transaction(&offsets, &group, CALL_TIMEOUT));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        take_in_events(producer, turn);
+        if bootstrap.is_due() {
+            bootstrap.recall(producer.client());
         }
     }
 }
