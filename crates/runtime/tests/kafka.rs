@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ripen_harness::{
-    Broker, BrokerOptions, INIT_PRODUCER_ID, METADATA, Mischief, Proxy, Rule, TXN_OFFSET_COMMIT,
-    shared_broker, topic_prefix,
+    Broker, BrokerOptions, INIT_PRODUCER_ID, JOIN_GROUP, METADATA, Mischief, Proxy, Rule, SYNC_GROUP,
+    TXN_OFFSET_COMMIT, shared_broker, topic_prefix,
 };
 use ripen_runtime::kafka::admin::{self, Finding, TopicSpec};
 use ripen_runtime::kafka::{KafkaConfig, KafkaLog, MemberConfig, wall_clock_ms};
@@ -454,6 +454,73 @@ fn a_broker_that_dies_and_comes_back_costs_nothing() {
         }
     });
     assert_eq!(contents_of(&kafka, &topics, &topics.output), expected(&keys));
+}
+
+#[test]
+fn a_member_offers_no_offsets_under_a_new_name_for_what_it_had_under_the_old() {
+    let (proxy, broker) = broker_behind_a_proxy();
+    let brief = [("session.timeout.ms", "4000"), ("heartbeat.interval.ms", "500")];
+    let properties = brief.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let direct = KafkaConfig { bootstrap: broker.bootstrap(), properties, ..KafkaConfig::default() };
+    let topics = Topics::new("renamed-");
+    admin::apply(&direct, &specs(&topics)).unwrap();
+    append_by(&direct, "renamed-feed", &feed(&topics, &[1, 2, 3, 4, 5, 6, 7, 8], 1)).unwrap();
+    let proxied = KafkaConfig { bootstrap: proxy.bootstrap(), ..direct.clone() };
+    let mut late = KafkaLog::connect(&proxied, &identity(&topics, "late")).unwrap();
+    let GroupEvent::Assigned(places) = event(&mut late, || ()) else { panic!("nothing assigned") };
+    assert_eq!(places.len(), PARTITIONS as usize);
+    let offers = |places: &[TopicPartition], offset| -> Vec<_> {
+        places.iter().map(|at| (at.clone(), offset)).collect()
+    };
+    // When the group asks its members to join again, it hears nothing of this one until it has forgotten it.
+    let delayed = |kind, ms| Rule {
+        kind: Some(kind),
+        per_mille: 1_000,
+        mischief: Mischief::DelayRequest(Duration::from_millis(ms)),
+    };
+    proxy.misbehave(&[delayed(JOIN_GROUP, 8_000)]);
+    let mut other = KafkaLog::connect(&direct, &identity(&topics, "other")).unwrap();
+    let all = event(&mut other, || late.poll(&mut RecordBatch::new(), NOTHING, &[]).unwrap());
+    assert_eq!(all, GroupEvent::Assigned(places.clone()));
+    other.begin().unwrap();
+    other.send_offsets(&offers(&places, 2), "by the owner").unwrap();
+    other.commit().unwrap();
+
+    // Under its new name it is a member long before it is told what it has.
+    proxy.misbehave(&[delayed(SYNC_GROUP, 3_000)]);
+    let (mut old, mut owned) = (places.clone(), [Vec::new(), places.clone()]);
+    let deadline = Instant::now() + LIMIT;
+    while !old.is_empty() || owned.concat().len() < places.len() {
+        assert!(Instant::now() < deadline, "{old:?} are left, {owned:?} are owned");
+        for (log, owned) in [&mut late, &mut other].into_iter().zip(&mut owned) {
+            log.poll(&mut RecordBatch::new(), NOTHING, &[]).unwrap();
+            match log.next_event() {
+                Some(GroupEvent::Assigned(given)) => owned.extend(given),
+                Some(GroupEvent::Revoked(taken)) => {
+                    owned.retain(|at| !taken.contains(at));
+                    log.release(&taken).unwrap();
+                }
+                Some(GroupEvent::Lost(taken)) => {
+                    owned.retain(|at| !taken.contains(at));
+                    old.retain(|at| !taken.contains(at));
+                    log.release(&taken).unwrap();
+                }
+                None => {}
+            }
+        }
+        if !old.is_empty() {
+            late.begin().unwrap();
+            let offered = late.send_offsets(&offers(&old, 1), "by one that was the owner");
+            let ended = if offered.is_ok() { late.commit() } else { late.abort() };
+            ended.unwrap();
+        }
+        late.wait(Duration::from_millis(20));
+    }
+    let committed = other.committed(&places).unwrap();
+    assert!(committed.iter().flatten().all(|found| found.marker == "by the owner"), "{committed:?}");
+    let mut owned = owned.concat();
+    owned.sort_unstable();
+    assert_eq!(owned, places);
 }
 
 /// A broker that has only just started answers so: it knows topics, but is not in its own list of brokers yet.

@@ -22,7 +22,10 @@ pub use dice::Dice;
 pub use disk::SmallDisk;
 pub use jars::{java_tool, kafka_lib};
 pub use leash::Leash;
-pub use proxy::{END_TXN, INIT_PRODUCER_ID, METADATA, Mischief, PRODUCE, Proxy, Rule, TXN_OFFSET_COMMIT};
+pub use proxy::{
+    END_TXN, INIT_PRODUCER_ID, JOIN_GROUP, METADATA, Mischief, PRODUCE, Proxy, Rule, SYNC_GROUP,
+    TXN_OFFSET_COMMIT,
+};
 
 /// Says in one line what this test could not do, and has it counted: `tests/run` sums up what was not run.
 ///

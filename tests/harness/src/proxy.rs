@@ -23,6 +23,10 @@ pub const PRODUCE: i16 = 0;
 
 /// Kafka's number of the request for brokers and topics.
 pub const METADATA: i16 = 3;
+/// Kafka's number of the request with which a member takes part in a rebalance.
+pub const JOIN_GROUP: i16 = 11;
+/// Kafka's number of the request with which a member asks for what the rebalance gives it.
+pub const SYNC_GROUP: i16 = 14;
 
 /// Above everything that a broker with default limits sends or takes (`socket.request.max.bytes`).
 const FRAME_LIMIT_BYTES: usize = 100 << 20;

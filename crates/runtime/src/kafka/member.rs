@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 use super::client::{Bell, MemberContext, Quiet, Rebalance};
 use super::errors::{Passing, classify, fatal_class};
 use super::lookout::Lookout;
-use super::native::{PartitionQueue, Took};
+use super::native::{self, PartitionQueue, Took};
 use super::{KafkaConfig, MemberConfig, REQUEST_TIMEOUT, created, watermarks};
 use crate::log::{Call, CommittedOffset, ErrorClass, GroupEvent, LogError, PollLimits};
 use crate::record::{RecordBatch, TopicPartition};
@@ -33,6 +33,12 @@ pub(super) struct Member {
     /// Has left the group, or let go of its partitions thereupon.
     away_since: Option<Instant>,
     owned: Vec<Owned>,
+    /// The name under which the group gave what is owned.
+    given_to: Option<String>,
+    /// What is owned was given under a name that the group has forgotten since: others may have had it meanwhile.
+    /// librdkafka says so where a heartbeat tells it, but not where the answer to its joining again does; the member
+    /// then has a new name, under which the brokers take offsets for whatever it owned before.
+    is_stale: bool,
     /// Where the next poll begins, so that no partition starves.
     turn: usize,
     /// Why an assignment could not be carried out, to be told at the next poll.
@@ -91,6 +97,8 @@ impl Member {
             lookout: None,
             away_since: None,
             owned: Vec::new(),
+            given_to: None,
+            is_stale: false,
             turn: 0,
             refused: None,
             passing: Passing::default(),
@@ -110,9 +118,11 @@ impl Member {
         self.consumer.subscribe(&inputs).map_err(|error| classify(Call::Assign, &error))
     }
 
-    /// Leaves the group if it has given partitions to nobody, and comes back once it has let go of its own.
+    /// Leaves the group if it has given partitions to nobody, or if what it has left this member may be another's by now;
+    /// comes back once the member has let go of its own.
     fn leave_and_return(&mut self) -> Result<(), LogError> {
-        if self.lookout.as_ref().is_some_and(Lookout::has_found) && self.away_since.is_none() {
+        let has_reason = self.is_stale || self.lookout.as_ref().is_some_and(Lookout::has_found);
+        if has_reason && self.away_since.is_none() {
             self.away_since = Some(Instant::now());
             self.consumer.unsubscribe();
         }
@@ -188,7 +198,9 @@ impl Member {
     /// committed offset or else the oldest record; nothing is read before `start`.
     pub(super) fn next_event(&mut self, uncommitted: &BaseConsumer<Quiet>) -> Option<GroupEvent> {
         loop {
-            match self.consumer.context().next()? {
+            let change = self.consumer.context().next()?;
+            self.look_at_name();
+            match change {
                 Rebalance::Assign(partitions) => {
                     if let Err(error) = self.assign(&partitions, uncommitted) {
                         warn!("assignment will be tried again: {error}");
@@ -201,7 +213,7 @@ impl Member {
                     }
                 }
                 Rebalance::Revoke { partitions, lost } => {
-                    let event = if lost || self.consumer.assignment_lost() {
+                    let event = if lost || self.assignment_lost() {
                         GroupEvent::Lost(partitions)
                     } else {
                         GroupEvent::Revoked(partitions)
@@ -209,6 +221,17 @@ impl Member {
                     return Some(event);
                 }
             }
+        }
+    }
+
+    /// To be called before an answer to the group, which holds the name until then.
+    fn look_at_name(&mut self) {
+        let name = native::member_id(self.consumer.client());
+        if self.owned.is_empty() {
+            self.given_to = name;
+            self.is_stale = false;
+        } else if self.given_to != name {
+            self.is_stale = true;
         }
     }
 
@@ -269,6 +292,7 @@ impl Member {
             }
         }
         self.owned.retain(|owned| !partitions.contains(owned.queue.at()));
+        self.is_stale &= !self.owned.is_empty();
         self.turn = 0;
         self.away_since = self.away_since.map(|_| Instant::now());
         self.consumer.incremental_unassign(&list).map_err(|error| self.failed(Call::Assign, &error))
@@ -314,25 +338,24 @@ impl Member {
     }
 
     pub(super) fn group_metadata(&self) -> Result<ConsumerGroupMetadata, LogError> {
-        if self.consumer.assignment_lost() {
-            // Without a generation the brokers take offsets for a group that is empty by now.
-            return Err(LogError {
-                class: ErrorClass::Abortable,
-                call: Call::SendOffsets,
-                place: None,
-                message: "the group has given this member's partitions away".to_owned(),
-            });
-        }
-        self.consumer.group_metadata().ok_or_else(|| LogError {
+        let abortable = |message: &str| LogError {
             class: ErrorClass::Abortable,
             call: Call::SendOffsets,
             place: None,
-            message: "the group is not known yet".to_owned(),
-        })
+            message: message.to_owned(),
+        };
+        let group = self.consumer.group_metadata().ok_or_else(|| abortable("the group is not known yet"))?;
+        // Looked at after what is sent, so that it cannot be older: with no generation the brokers take offsets for a
+        // group that is empty by now, with a new name for what was given under another.
+        let name = native::member_id(self.consumer.client());
+        if self.assignment_lost() || name.is_none() || name != self.given_to {
+            return Err(abortable("the group has given this member's partitions away"));
+        }
+        Ok(group)
     }
 
     pub(super) fn assignment_lost(&self) -> bool {
-        self.consumer.assignment_lost()
+        self.is_stale || self.consumer.assignment_lost()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Calls of librdkafka that its safe interface lacks: taking many records of a partition by one call, producing to a
-//! topic by its handle instead of its name, and looking at the brokers that a client knows; and one of the C library,
-//! for the memory that librdkafka takes and frees all the time. The only unsafe code of the workspace; why it is worth that is in
-//! `docs/adr/0009-one-unsafe-module-for-kafka.md`.
+//! topic by its handle instead of its name, looking at the brokers that a client knows and at the name that the group has
+//! given a member; and one of the C library, for the memory that librdkafka takes and frees all the time. The only unsafe
+//! code of the workspace; why it is worth that is in `docs/adr/0009-one-unsafe-module-for-kafka.md`.
 //!
 //! What the unsafe blocks rely on, each kept by a type here:
 //!
@@ -73,6 +73,21 @@ pub(super) fn knows_brokers<C: ClientContext>(client: &Client<C>) -> bool {
 pub(super) fn add_brokers<C: ClientContext>(client: &Client<C>, servers: &CStr) -> i32 {
     // SAFETY: the client and the text, which is copied, live as long as the borrows.
     unsafe { native::rd_kafka_brokers_add(client.native_ptr(), servers.as_ptr()) }
+}
+
+/// The name by which the group knows a member; `None` before it has joined, and once the group has forgotten it.
+pub(super) fn member_id<C: ClientContext>(client: &Client<C>) -> Option<String> {
+    // SAFETY: the client lives as long as the borrow; the text is ours to free, by the library's own allocator, and
+    // copied before.
+    unsafe {
+        let id = native::rd_kafka_memberid(client.native_ptr());
+        if id.is_null() {
+            return None;
+        }
+        let text = CStr::from_ptr(id).to_string_lossy().into_owned();
+        native::rd_kafka_mem_free(client.native_ptr(), id.cast());
+        Some(text).filter(|text| !text.is_empty())
+    }
 }
 
 /// How a [`PartitionQueue::take`] ended.
