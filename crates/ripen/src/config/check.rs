@@ -42,6 +42,7 @@ const OWN_PROPERTIES: &[(&str, &str)] = &[
     ("group.protocol", ""),
     ("partition.assignment.strategy", ""),
     ("enable.auto.commit", ""),
+    ("auto.commit.enable", ""),
     ("enable.auto.offset.store", ""),
     ("auto.offset.reset", ""),
     ("isolation.level", ""),
@@ -52,6 +53,12 @@ const OWN_PROPERTIES: &[(&str, &str)] = &[
     ("partitioner", ""),
     ("allow.auto.create.topics", ""),
     ("transaction.timeout.ms", ""),
+    ("check.crcs", ""),
+    ("delivery.report.only.error", ""),
+    ("log.connection.close", ""),
+    // Its lines come the way of the acknowledgements that a commit waits for.
+    ("debug", "log.level"),
+    ("log_level", "log.level"),
 ];
 
 pub(super) fn check(settings: &Settings, host: &Host) -> Result<Config, ConfigErrors> {
@@ -546,6 +553,10 @@ mod tests {
         check(
             "kafka:\n  properties: {auto.offset.reset: latest}",
             "ripen.yaml:2:16: kafka.properties: auto.offset.reset is Ripen's own: exactly-once processing depends on it",
+        );
+        check(
+            "kafka:\n  properties: {debug: broker}",
+            "ripen.yaml:2:16: kafka.properties: debug is Ripen's own: set log.level",
         );
         check(
             "kafka: {security: {protocol: sasl_ssl, username: ripen}}",

@@ -112,7 +112,8 @@ pub const KEYS: &[Key] = &[
         Kind::Map,
         Unset,
         "Further librdkafka properties for every client, by their own names. Those that exactly-once processing \
-         depends on (`group.id`, `isolation.level`, `transactional.id`, …) are refused.",
+         depends on (`group.id`, `isolation.level`, `transactional.id`, …) are refused; any other, as `linger.ms` or \
+         `queued.max.messages.kbytes`, takes the place of what Ripen would choose.",
     ),
     key(
         "namespace",

@@ -272,7 +272,7 @@ fn await_leaders(
 }
 
 pub(super) fn client(config: &KafkaConfig) -> Result<AdminClient<Quiet>, LogError> {
-    created(config.base().create_with_context(Quiet::default()))
+    created(config.client(&[]).create_with_context(Quiet::default()))
 }
 
 fn metadata(client: &AdminClient<Quiet>, config: &KafkaConfig) -> Result<Metadata, LogError> {

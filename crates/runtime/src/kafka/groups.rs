@@ -140,7 +140,7 @@ pub fn delete(config: &KafkaConfig, group: &str) -> Result<(), LogError> {
 
 /// A client under the group's name that does not join it.
 fn consumer(config: &KafkaConfig, group: &str) -> Result<BaseConsumer<Quiet>, LogError> {
-    let mut client = config.base();
+    let mut client = config.client(&[]);
     client.set("group.id", group).set("enable.auto.commit", "false");
     created(client.create_with_context(Quiet::default()))
 }

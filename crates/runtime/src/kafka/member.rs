@@ -66,12 +66,16 @@ impl Member {
         identity: &MemberConfig,
         bell: &Arc<Bell>,
     ) -> Result<Self, LogError> {
-        let mut client = config.base();
-        client.set("session.timeout.ms", config.session_timeout().as_millis().to_string());
-        if !config.properties.iter().any(|(known, _)| known == "heartbeat.interval.ms") {
-            client.set("heartbeat.interval.ms", "3000");
-        }
+        let mut client = config.client(&[
+            ("heartbeat.interval.ms", "3000"),
+            // The default of 1 s stalls a small queue for that long.
+            ("fetch.queue.backoff.ms", "10"),
+            ("fetch.error.backoff.ms", "100"),
+            // Per partition.
+            ("queued.max.messages.kbytes", "4096"),
+        ]);
         client
+            .set("session.timeout.ms", config.session_timeout().as_millis().to_string())
             .set("group.id", &identity.group)
             .set("group.instance.id", &identity.instance)
             .set("partition.assignment.strategy", "cooperative-sticky")
@@ -79,12 +83,7 @@ impl Member {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
             .set("isolation.level", "read_committed")
-            .set("check.crcs", "true")
-            // The default of 1 s stalls a small queue for that long.
-            .set("fetch.queue.backoff.ms", "10")
-            .set("fetch.error.backoff.ms", "100")
-            // Per partition.
-            .set("queued.max.messages.kbytes", "4096");
+            .set("check.crcs", "true");
         let mut consumer: BaseConsumer<MemberContext> =
             created(client.create_with_context(MemberContext::default()))?;
         let ringing = Arc::clone(bell);

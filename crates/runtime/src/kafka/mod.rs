@@ -63,8 +63,8 @@ pub struct KafkaConfig {
     pub bootstrap: String,
     /// Shown by the brokers; carries the address at which this process answers queries.
     pub client_id: String,
-    /// Further librdkafka properties, for TLS and SASL mostly; those that the runtime relies on are set after
-    /// them and win.
+    /// Further librdkafka properties: for TLS and SASL, and in the place of what the runtime would choose. Those that it
+    /// relies on are set after them and win.
     pub properties: Vec<(String, String)>,
 }
 
@@ -102,19 +102,31 @@ impl KafkaConfig {
         set.and_then(|(_, ms)| ms.parse().ok()).map_or(SESSION_TIMEOUT, Duration::from_millis)
     }
 
-    fn base(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        for (name, value) in &self.properties {
-            config.set(name, value);
+    /// A client's configuration: these properties, as far as none is configured in their place, and the configured ones.
+    fn client(&self, choices: &[(&str, &str)]) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        // Back after a broker's restart within a second, not ten.
+        for (name, value) in choices.iter().chain(&[("reconnect.backoff.max.ms", "1000")]) {
+            if !self.properties.iter().any(|(known, _)| is_same_property(known, name)) {
+                client.set(*name, *value);
+            }
         }
-        config
+        for (name, value) in &self.properties {
+            client.set(name, value);
+        }
+        client
             .set("bootstrap.servers", &self.bootstrap)
             .set("client.id", &self.client_id)
-            .set("allow.auto.create.topics", "false")
-            // Back after a broker's restart within a second, not ten.
-            .set("reconnect.backoff.max.ms", "1000");
-        config
+            .set("allow.auto.create.topics", "false");
+        client
     }
+}
+
+/// Whether librdkafka takes two names for one property's. Of properties with two names, those that are chosen here.
+fn is_same_property(one: &str, other: &str) -> bool {
+    const TWO_NAMES: [[&str; 2]; 2] =
+        [["compression.type", "compression.codec"], ["linger.ms", "queue.buffering.max.ms"]];
+    one == other || TWO_NAMES.iter().any(|names| names.contains(&one) && names.contains(&other))
 }
 
 /// The log over Kafka. See the module.
@@ -143,7 +155,7 @@ impl KafkaLog {
     /// A broker that cannot be reached, by its address, within 10 s; configuration that librdkafka refuses.
     pub fn connect(config: &KafkaConfig, identity: &MemberConfig) -> Result<KafkaLog, LogError> {
         let bell = Arc::new(Bell::default());
-        let mut uncommitted = config.base();
+        let mut uncommitted = config.client(&[]);
         uncommitted.set("isolation.level", "read_uncommitted");
         let uncommitted: BaseConsumer<Quiet> = created(uncommitted.create_with_context(Quiet::default()))?;
         let metadata = uncommitted.fetch_metadata(None, CONNECT_TIMEOUT);
@@ -346,11 +358,36 @@ mod tests {
                 properties: vec![(name.to_owned(), "hunter2".to_owned())],
                 ..KafkaConfig::default()
             };
-            let made = created(config.base().create_with_context::<_, BaseConsumer<Quiet>>(Quiet::default()));
+            let made =
+                created(config.client(&[]).create_with_context::<_, BaseConsumer<Quiet>>(Quiet::default()));
             let error = made.err().unwrap().to_string();
             for text in [error, format!("{config:?}")] {
                 assert!(text.contains(name) && !text.contains("hunter2"), "{text}");
             }
+        }
+    }
+    #[test]
+    fn what_is_configured_takes_the_place_of_what_is_chosen() {
+        let properties =
+            [("queue.buffering.max.ms", "5"), ("queued.max.messages.kbytes", "64"), ("client.id", "no")];
+        let config = KafkaConfig {
+            client_id: "ours".to_owned(),
+            properties: properties.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            ..KafkaConfig::default()
+        };
+        let choices =
+            [("linger.ms", "1"), ("queued.max.messages.kbytes", "4096"), ("compression.type", "lz4")];
+        let client = config.client(&choices);
+        let set = [
+            ("linger.ms", None),
+            ("queue.buffering.max.ms", Some("5")),
+            ("queued.max.messages.kbytes", Some("64")),
+            ("compression.type", Some("lz4")),
+            ("reconnect.backoff.max.ms", Some("1000")),
+            ("client.id", Some("ours")),
+        ];
+        for (name, value) in set {
+            assert_eq!(client.get(name), value, "{name}");
         }
     }
 }

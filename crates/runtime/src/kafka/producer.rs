@@ -61,7 +61,13 @@ impl fmt::Debug for TransactionalProducer {
 
 impl TransactionalProducer {
     pub(super) fn create(config: &KafkaConfig, identity: &MemberConfig) -> Result<Self, LogError> {
-        let mut client = config.base();
+        let mut client = config.client(&[
+            ("linger.ms", "1"),
+            ("compression.type", "lz4"),
+            ("queue.buffering.max.messages", "1000000"),
+            // The default of 1,000,000 lies below the brokers' own: each topic's limit decides, not ours.
+            ("message.max.bytes", "16777216"),
+        ]);
         client
             .set("transactional.id", &identity.transactional_id)
             // A frozen instance holds back every reader of what it wrote to for this long.
@@ -70,18 +76,7 @@ impl TransactionalProducer {
             .set("delivery.report.only.error", "true")
             // What the log says of broken connections decides whether a producer goes on.
             .set("log.connection.close", "true")
-            .set_log_level(RDKafkaLogLevel::Info)
-            .set("linger.ms", "1")
-            .set("queue.buffering.max.messages", "1000000");
-        let configured =
-            |names: [&str; 2]| config.properties.iter().any(|(name, _)| names.contains(&name.as_str()));
-        if !configured(["compression.type", "compression.codec"]) {
-            client.set("compression.type", "lz4");
-        }
-        if !configured(["message.max.bytes", "max.message.bytes"]) {
-            // The default of 1,000,000 lies below the brokers' own: each topic's limit decides, not ours.
-            client.set("message.max.bytes", "16777216");
-        }
+            .set_log_level(RDKafkaLogLevel::Info);
         let context = Quiet::default();
         let producer: BaseProducer<Quiet> = created(client.create_with_context(context.clone()))?;
         let producer = Arc::new(producer);

@@ -39,7 +39,12 @@ impl Reader {
         identity: &MemberConfig,
         bell: &Arc<Bell>,
     ) -> Result<Self, LogError> {
-        let mut client = config.base();
+        let mut client = config.client(&[
+            ("fetch.queue.backoff.ms", "10"),
+            ("fetch.error.backoff.ms", "100"),
+            // Per partition: what waits is still in the cache when it is taken.
+            ("queued.max.messages.kbytes", "1024"),
+        ]);
         client
             // librdkafka assigns only within a group; nothing is ever committed to this one.
             .set("group.id", format!("{}-reader", identity.group))
@@ -49,13 +54,9 @@ impl Reader {
             .set("isolation.level", "read_committed")
             .set("check.crcs", "true")
             .set("enable.partition.eof", "true")
-            .set("fetch.queue.backoff.ms", "10")
             // An end is told by an empty answer, and a question about offsets waits behind it: the default of 500 ms,
             // several times for each partition, made restoring a small one take a second.
-            .set("fetch.wait.max.ms", "50")
-            .set("fetch.error.backoff.ms", "100")
-            // Per partition: what waits is still in the cache when it is taken.
-            .set("queued.max.messages.kbytes", "1024");
+            .set("fetch.wait.max.ms", "50");
         let consumer = created(client.create_with_context(Quiet::default()))?;
         Ok(Reader {
             consumer: Arc::new(consumer),
