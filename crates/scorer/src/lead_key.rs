@@ -1,10 +1,11 @@
 //! The key of a lead in the committed base, and the base itself.
 
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::hint::black_box;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use dashmap::{DashMap, SharedValue};
+use siphasher::sip128::SipHasher13;
 
 /// Shards of the base: growing one of them stops writers for a 64th of the time that growing a whole map would.
 const BASE_SHARDS: usize = 64;
@@ -12,20 +13,36 @@ const BASE_SHARDS: usize = 64;
 /// Bytes that come from memory together.
 const CACHE_LINE: usize = 64;
 
-/// The first 128 bits of BLAKE3 of the lead id. The id itself stands in the lead's bytes.
+/// Its key is drawn by each process for itself: visitors choose their ids, and two of one lead key would be one lead.
+static LEAD_HASHER: LazyLock<SipHasher13> = LazyLock::new(|| {
+    #[expect(clippy::disallowed_methods, reason = "it decides where a lead lies in memory, and nothing else")]
+    let chance = RandomState::new();
+    SipHasher13::new_with_keys(chance.hash_one(0), chance.hash_one(1))
+});
+
+/// SipHash-1-3 of the lead id, 128 bits, under a key that no other process has: nothing that outlives the process, and no
+/// order that anybody sees, may depend on it. The id itself stands in the lead's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LeadKey([u64; 2]);
 
 impl LeadKey {
     /// The key of the lead id `kind:value`.
     pub fn of(lead_id: &str) -> LeadKey {
-        let hash = blake3::hash(lead_id.as_bytes());
-        let word = |at: usize| {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(&hash.as_bytes()[at..at + 8]);
-            u64::from_be_bytes(bytes)
-        };
-        LeadKey([word(0), word(8)])
+        let hash = LEAD_HASHER.hash(lead_id.as_bytes());
+        LeadKey([hash.h1, hash.h2])
+    }
+}
+
+/// Where a lead stands among those that a sweep goes through: the first 128 bits of BLAKE3 of its id, the same in every
+/// replay. Nobody who chooses ids brings many of them to one end of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SweepOrder([u8; 16]);
+
+impl SweepOrder {
+    pub(crate) fn of(lead_id: &str) -> SweepOrder {
+        let mut first = [0; 16];
+        first.copy_from_slice(&blake3::hash(lead_id.as_bytes()).as_bytes()[..16]);
+        SweepOrder(first)
     }
 }
 

@@ -5,7 +5,7 @@ use ripen_records::Decision;
 use super::Work;
 use crate::error::StateError;
 use crate::layout;
-use crate::lead_key::LeadKey;
+use crate::lead_key::{LeadKey, SweepOrder};
 use crate::shard::Active;
 use crate::timers::{Gathered, Timer};
 
@@ -35,8 +35,8 @@ impl Work {
         Ok(is_swept)
     }
 
-    /// Brings up to `most` leads that stand under an older model to the active one, in the order of their keys; whether
-    /// all of them are.
+    /// Brings up to `most` leads that stand under an older model to the active one, in the order of the sweep;
+    /// whether all of them are.
     pub(crate) fn sweep(
         &mut self,
         active: &Active,
@@ -59,15 +59,16 @@ impl Work {
     fn find_stale(&self, epoch: u32) -> Result<Vec<LeadKey>, StateError> {
         let mut stale = Vec::new();
         for entry in self.base.iter() {
-            if layout::header(entry.value())?.epoch != epoch && self.overlay.get(*entry.key()).is_none() {
-                stale.push(*entry.key());
+            let header = layout::header(entry.value())?;
+            if header.epoch != epoch && self.overlay.get(*entry.key()).is_none() {
+                stale.push((SweepOrder::of(header.lead_id), *entry.key()));
             }
         }
         let touched =
             self.overlay.iter().filter(|touched| !touched.is_removed && touched.lead.epoch != epoch);
-        stale.extend(touched.map(|touched| touched.key));
+        stale.extend(touched.map(|touched| (SweepOrder::of(&touched.lead.id), touched.key)));
         stale.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(stale)
+        Ok(stale.into_iter().map(|(_, key)| key).collect())
     }
 
     /// Whoever is to be swept is looked for anew.
